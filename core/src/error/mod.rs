@@ -1,0 +1,13 @@
+//! One error object, and the one catalogue of codes it draws from.
+//!
+//! A [`Code`] never changes its meaning and is never renamed; the text of a message may. Programs match codes, people
+//! read messages. Values that came from outside stand in the message with control and bidirectional characters made
+//! visible; driver text and secrets never stand in it.
+
+mod catalogue;
+mod object;
+mod text;
+
+pub use catalogue::{Audience, CATALOGUE, Code, CodeInfo, Exit};
+pub use object::{Error, Result};
+pub use text::{nearest, printable};

@@ -1,0 +1,7 @@
+//! Signoff: agents propose, people sign off, the change lands exactly once.
+
+pub mod contract;
+pub mod error;
+pub mod primitives;
+
+pub use error::{Code, Error, Result};

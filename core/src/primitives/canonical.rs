@@ -1,0 +1,126 @@
+//! Canonical JSON: RFC 8785 (JCS), written from the rules in its section 3.
+
+use serde_json::Value;
+
+use super::scalar::MAX_SAFE_INTEGER;
+use crate::error::{Code, Error, Result};
+
+/// The canonical bytes of a JSON value, as text: keys sorted by UTF-16 code units, no white space, ECMAScript numbers.
+///
+/// # Errors
+/// `NUMBER_NOT_EXACT` for an integer beyond ±(2^53−1) and for a number that is not finite: JCS would merge it with its
+/// neighbours.
+///
+/// ```
+/// let value = serde_json::json!({"b": 1.50, "a": [true, null]});
+/// assert_eq!(signoff::primitives::canonical(&value)?, r#"{"a":[true,null],"b":1.5}"#);
+/// # Ok::<(), signoff::Error>(())
+/// ```
+pub fn canonical(value: &Value) -> Result<String> {
+    let mut out = String::with_capacity(256);
+    write(value, &mut out)?;
+    Ok(out)
+}
+
+fn write(value: &Value, out: &mut String) -> Result<()> {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => {
+            if let Some(integer) = number.as_i64() {
+                if integer.unsigned_abs() > MAX_SAFE_INTEGER {
+                    return Err(Code::NumberNotExact.into());
+                }
+                out.push_str(&integer.to_string());
+            } else if number.is_u64() {
+                return Err(Code::NumberNotExact.into());
+            } else {
+                out.push_str(&canonical_number(number.as_f64().unwrap_or(f64::NAN))?);
+            }
+        }
+        Value::String(text) => write_string(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(item, out)?;
+            }
+            out.push(']');
+        }
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
+            out.push('{');
+            for (index, (key, item)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(key, out);
+                out.push(':');
+                write(item, out)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}
+
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            control if u32::from(control) < 0x20 => {
+                out.push_str("\\u00");
+                out.push_str(&hex::encode([u8::try_from(u32::from(control)).unwrap_or(0)]));
+            }
+            plain => out.push(plain),
+        }
+    }
+    out.push('"');
+}
+
+/// A finite double as ECMAScript prints it (RFC 8785 section 3.2.2.3).
+///
+/// # Errors
+/// `NUMBER_NOT_EXACT` for NaN and the infinities.
+pub fn canonical_number(value: f64) -> Result<String> {
+    if value.is_finite() {
+        Ok(ryu_js::Buffer::new().format_finite(value).to_owned())
+    } else {
+        Err(Code::NumberNotExact.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn integers_beyond_2_53_are_refused_not_merged() {
+        for value in [json!(9_007_199_254_740_992_i64), json!(-9_007_199_254_740_992_i64), json!(u64::MAX)] {
+            assert_eq!(canonical(&json!({ "v": value })).unwrap_err().code(), Code::NumberNotExact);
+        }
+        assert_eq!(canonical(&json!(9_007_199_254_740_991_i64)).unwrap(), "9007199254740991");
+        assert_eq!(canonical_number(f64::INFINITY).unwrap_err().code(), Code::NumberNotExact);
+    }
+
+    #[test]
+    fn keys_sort_by_utf16_and_controls_escape_short() {
+        let value = json!({"\u{fb33}": 1, "\u{1f602}": 2, "\r": 3, "a\u{1}\u{7f}": "\u{8}\u{1f}\"\\"});
+        assert_eq!(
+            canonical(&value).unwrap(),
+            "{\"\\r\":3,\"a\\u0001\u{7f}\":\"\\b\\u001f\\\"\\\\\",\"\u{1f602}\":2,\"\u{fb33}\":1}"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! Values that everything else is made of, exact and without I/O.
+
+mod canonical;
+mod clock;
+mod decimal;
+mod digest;
+mod identifier;
+mod ids;
+mod instant;
+pub mod json;
+mod scalar;
+mod secret;
+
+pub use canonical::{canonical, canonical_number};
+pub use clock::{Clock, SystemClock};
+pub use decimal::compare_decimals;
+pub use digest::{Digest, MacKey, digest_of};
+pub use identifier::Identifier;
+pub use ids::IdSource;
+#[cfg(feature = "runtime")]
+pub use ids::SystemIds;
+pub use instant::{Instant, Lifetime};
+pub use scalar::{MAX_SAFE_INTEGER, Scalar};
+#[cfg(feature = "runtime")]
+pub use secret::looks_secret;
+pub use secret::{Redactor, Secret};

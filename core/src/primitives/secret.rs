@@ -1,0 +1,114 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::digest::MacKey;
+
+/// A value that cannot be printed: `Debug` shows `[redacted]`, there is no `Display`, and the bytes are wiped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a value out of sight.
+    #[must_use]
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The value, for the one call that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+/// Replaces a secret-shaped value by a keyed digest of it: it can still be compared, not read.
+#[derive(Debug, Clone)]
+pub struct Redactor(MacKey);
+
+impl Redactor {
+    const PREFIX: &str = "redacted:hmac-sha256:";
+
+    /// A redactor under this key.
+    #[must_use]
+    pub fn new(key: MacKey) -> Self {
+        Self(key)
+    }
+
+    /// What stands in a record for this value.
+    #[must_use]
+    pub fn redact(&self, value: &str) -> String {
+        format!("{}{}", Self::PREFIX, hex::encode(self.0.tag("signoff redaction", value.as_bytes())))
+    }
+
+    /// True if a recorded value is such a stand-in.
+    #[must_use]
+    pub fn is_redacted(recorded: &str) -> bool {
+        recorded.strip_prefix(Self::PREFIX).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+}
+
+/// True for a value that is a credential or contains one: a database address, a key block, or a whole value that is a
+/// bearer token, a JWT or a well-known kind of key. Prose such as `Bearer bonds please` is not one.
+#[cfg(feature = "runtime")]
+#[must_use]
+pub fn looks_secret(value: &str) -> bool {
+    use regex_lite::Regex;
+    use std::sync::LazyLock;
+
+    static ANYWHERE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r"(?i)\b(postgres|postgresql|mysql|mariadb|mongodb|mongodb\+srv|redis|rediss|amqp|amqps)://\S+|\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@|-----BEGIN [A-Z ]*PRIVATE KEY-----",
+        )
+        .ok()
+    });
+    static WHOLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r"^(?:[Bb]earer\s+[A-Za-z0-9._~+/=-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|syn_wbr_[A-Za-z0-9_-]+|wh(?:sec|sk)_[A-Za-z0-9+/=_-]{16,}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16})$",
+        )
+        .ok()
+    });
+    // A pattern that failed to compile would make every value secret: the safe side, and a test sees it.
+    let matches = |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_none_or(|regex| regex.is_match(text));
+    matches(&ANYWHERE, value) || matches(&WHOLE, value.trim())
+}
+
+#[cfg(all(test, feature = "runtime"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_recognised_and_prose_is_not() {
+        for secret in [
+            "postgres://u:p@h/db",
+            "see MySQL://root:x@db",
+            "https://user:hunter2@example.com/x",
+            "Bearer abcdefghijklmnop1234",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.sig_-1",
+            "-----BEGIN RSA PRIVATE KEY-----\nabc",
+            "ghp_abcdefghijklmnopqrstuvwx",
+        ] {
+            assert!(looks_secret(secret), "{secret}");
+        }
+        for prose in ["Bearer bonds please", "bearer of good news", "token_count", "https://example.com/a:b", "a@b.c", "", "5500"] {
+            assert!(!looks_secret(prose), "{prose}");
+        }
+    }
+
+    #[test]
+    fn a_redaction_compares_under_its_key_only_and_nothing_prints() {
+        let (one, two) = (Redactor::new(MacKey::new([1; 32])), Redactor::new(MacKey::new([2; 32])));
+        assert_eq!(one.redact("x"), one.redact("x"));
+        assert_ne!(one.redact("x"), one.redact("y"));
+        assert_ne!(one.redact("x"), two.redact("x"));
+        assert!(Redactor::is_redacted(&one.redact("x")));
+        assert!(!Redactor::is_redacted("redacted:hmac-sha256:zz"));
+        assert_eq!(format!("{:?} {one:?}", Secret::new("planted".into())), "[redacted] Redactor(MacKey(…))");
+    }
+}
