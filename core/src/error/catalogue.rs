@@ -221,6 +221,7 @@ catalogue! {
     VersionConflict = "VERSION_CONFLICT", Operator, 409, Conflict, once, "the row's version moved since the proposal; nothing was written", "read the row again and propose anew";
     RowChanged = "ROW_CHANGED_AFTER_PROPOSAL", Operator, 409, Conflict, once, "column `{column}` changed since the proposal; nothing was written", "read the row again and propose anew";
     MultiRowWriteBlocked = "MULTI_ROW_WRITE_BLOCKED", Operator, 409, Refused, once, "the change would touch {rows} rows; it was rolled back";
+    WriteBlocked = "WRITE_BLOCKED", Operator, 409, Failed, once, "the UPDATE touched no row: a trigger or a policy swallowed it; it was rolled back";
     StoredValueDiffers = "STORED_VALUE_DIFFERS", Operator, 409, Failed, once, "after the write column `{column}` did not hold the approved value; it was rolled back", "a trigger or a type changed it: what lands must be what was approved";
     PatchColumnNotAllowed = "PATCH_COLUMN_NOT_ALLOWED", Operator, 422, Refused, once, "column `{column}` is not in the allow-list";
     OutcomeUnknown = "OUTCOME_UNKNOWN", Operator, 503, Unknown, again, "the answer to COMMIT was lost: whether `{proposal}` landed is not known", "run `signoff apply {proposal} --resume`: the source's own receipt tells";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::scalar::MAX_SAFE_INTEGER;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 
 /// The canonical bytes of a JSON value, as text: keys sorted by UTF-16 code units, no white space, ECMAScript numbers.
 ///

@@ -1,0 +1,239 @@
+//! What differs between engines: quoting, placeholders, how a value is shown exactly and how it is bound.
+
+mod postgres;
+mod sqlite;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::Cell;
+use super::receipt::ReceiptTable;
+use crate::error::{Code, Error, Result};
+use crate::primitives::{Identifier, Instant, Scalar};
+
+/// The SQL an engine speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// SQLite 3.
+    Sqlite,
+    /// PostgreSQL 13 and later.
+    Postgres,
+}
+
+/// A column's declared type: SQLite's affinity (`INTEGER`, `REAL`, `NUMERIC`, `TEXT`, `BLOB`), or Postgres' type text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ColumnType(String);
+
+impl ColumnType {
+    /// Takes a type's text from the engine's own catalogue.
+    ///
+    /// # Errors
+    /// `DOCUMENT_INVALID` if it holds a character that no type name needs: it stands in SQL.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '(' | ')' | ',' | '.' | '"' | '[' | ']');
+        if text.chars().all(plain) && text.len() <= 256 {
+            Ok(Self(text))
+        } else {
+            Err(Error::new(Code::DocumentInvalid).with("schema", "column type").with("problem", "unexpected character"))
+        }
+    }
+
+    /// The type of a SQLite column by its declared text: its affinity, by the five rules of "Datatypes in SQLite" 3.1.
+    #[must_use]
+    pub fn sqlite(declared: &str) -> Self {
+        Self(sqlite::affinity(declared).to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a column would hold after a value is written to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Normal {
+    /// The storage class it would have.
+    pub class: String,
+    /// The value as the column would show it.
+    pub value: Scalar,
+}
+
+impl Dialect {
+    /// The nth placeholder, from 1.
+    pub(super) fn placeholder(self, n: usize) -> String {
+        match self {
+            Self::Sqlite => format!("?{n}"),
+            Self::Postgres => format!("${n}"),
+        }
+    }
+
+    /// The nth placeholder as a value of this type. Parameters are always text.
+    pub(super) fn typed(self, n: usize, column_type: Option<&ColumnType>) -> String {
+        match (self, column_type) {
+            (Self::Postgres, Some(ColumnType(text))) => format!("CAST(${n}::text AS {text})"),
+            (Self::Postgres, None) => format!("${n}::text"),
+            (Self::Sqlite, _) => format!("?{n}"),
+        }
+    }
+
+    /// The select expressions that show a column exactly.
+    #[must_use]
+    pub fn select(self, column: &Identifier) -> String {
+        match self {
+            Self::Sqlite => sqlite::select(column),
+            Self::Postgres => postgres::select(column),
+        }
+    }
+
+    /// Turns one row of [`Self::select`] outputs back into cells, one per column.
+    pub(super) fn cells(self, row: &[Option<String>]) -> Vec<Cell> {
+        match self {
+            Self::Sqlite => row
+                .chunks(2)
+                .map(|pair| Cell {
+                    class: pair.first().cloned().flatten().unwrap_or_default(),
+                    text: pair.get(1).cloned().flatten(),
+                })
+                .collect(),
+            Self::Postgres => row.iter().map(|text| Cell { class: String::new(), text: text.clone() }).collect(),
+        }
+    }
+
+    /// The rows of [`Self::select`] outputs as scalars with their classes.
+    ///
+    /// # Errors
+    /// `VALUE_NOT_READABLE`.
+    pub fn scalars<'a>(
+        self,
+        row: &[Option<String>],
+        columns: impl IntoIterator<Item = (&'a Identifier, Option<&'a ColumnType>)>,
+    ) -> Result<Vec<(&'a Identifier, Cell, Scalar)>> {
+        let cells = self.cells(row);
+        columns
+            .into_iter()
+            .zip(cells)
+            .map(|((column, column_type), cell)| {
+                let scalar = match self {
+                    Self::Sqlite => sqlite::scalar(column, &cell)?,
+                    Self::Postgres => postgres::scalar(&cell, column_type),
+                };
+                Ok((column, cell, scalar))
+            })
+            .collect()
+    }
+
+    /// What a column of this type would hold after `value` is written.
+    ///
+    /// # Errors
+    /// `VALUE_NOT_REPRESENTABLE` if it would hold anything else than the value; `COLUMN_TYPE_MIXED` if the column has no
+    /// type that decides.
+    pub fn normalise(self, column: &Identifier, column_type: &ColumnType, value: &Scalar) -> Result<Normal> {
+        match self {
+            Self::Sqlite => sqlite::normalise(column, column_type, value),
+            // Postgres decides itself, by casting with and without the type's modifier.
+            Self::Postgres => Ok(Normal { class: String::new(), value: value.clone() }),
+        }
+    }
+
+    /// A scalar as the text that is bound; `None` is NULL.
+    pub(super) fn bind(self, value: &Scalar) -> Option<String> {
+        match (self, value) {
+            (Self::Sqlite, Scalar::Bool(value)) => Some(u8::from(*value).to_string()),
+            _ => value.to_text(),
+        }
+    }
+
+    /// True if a version read now is the one expected: the same text, and on Postgres also the same instant.
+    pub(super) fn same_version(self, expected: &Scalar, live: &Scalar) -> bool {
+        if matches!(expected, Scalar::Null) || matches!(live, Scalar::Null) {
+            return false;
+        }
+        if expected.same(live) {
+            return true;
+        }
+        let instant = |value: &Scalar| value.to_text().and_then(|text| Instant::parse(&text).ok());
+        self == Self::Postgres && instant(expected).is_some_and(|expected| instant(live) == Some(expected))
+    }
+
+    /// The statement that opens the guard's transaction.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        }
+    }
+
+    /// The statement that sets up the transaction, if the engine needs one. Its first output is `true` on a standby.
+    pub(super) fn settings(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(
+                "SELECT pg_is_in_recovery()::text, set_config('lock_timeout', '2000', true), set_config('TimeZone', 'UTC', true), set_config('synchronous_commit', 'on', true)",
+            ),
+        }
+    }
+
+    /// The nth placeholder as an instant.
+    pub(super) fn timestamp(self, n: usize) -> String {
+        match self {
+            Self::Sqlite => format!("?{n}"),
+            Self::Postgres => format!("CAST(${n}::text AS timestamptz)"),
+        }
+    }
+
+    /// The clause that locks the selected row.
+    pub(super) fn lock_clause(self) -> &'static str {
+        match self {
+            // BEGIN IMMEDIATE already holds the only write lock there is.
+            Self::Sqlite => "",
+            Self::Postgres => " FOR NO KEY UPDATE",
+        }
+    }
+
+    /// The statement after which deferred constraints have been checked.
+    pub(super) fn settle(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET CONSTRAINTS ALL IMMEDIATE"),
+        }
+    }
+
+    /// The receipts table as plain SQL, one statement each. Applying it again changes nothing.
+    #[must_use]
+    pub fn receipts_ddl(self, table: &ReceiptTable) -> Vec<String> {
+        let time = match self {
+            Self::Sqlite => "TEXT",
+            Self::Postgres => "timestamptz",
+        };
+        let text = match self {
+            Self::Sqlite => "TEXT",
+            Self::Postgres => "text",
+        };
+        let name = table.sql();
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {name} (tenant_id {text} NOT NULL, idempotency_key {text} NOT NULL, job_id {text} NOT NULL, proposal_id {text} NOT NULL, status {text} NOT NULL, fingerprint {text}, receipt_json {text}, result_hash {text}, created_at {time} NOT NULL, completed_at {time}, PRIMARY KEY (tenant_id, idempotency_key))"
+        );
+        match self {
+            Self::Sqlite => vec![create],
+            Self::Postgres => vec![format!("CREATE SCHEMA IF NOT EXISTS {}", table.schema.quoted()), create],
+        }
+    }
+
+    /// The columns that the guard needs in a receipts table, in the order of [`Self::receipts_ddl`].
+    #[must_use]
+    pub fn receipt_columns() -> &'static [&'static str] {
+        &["tenant_id", "idempotency_key", "job_id", "proposal_id", "status", "fingerprint", "receipt_json", "result_hash", "created_at", "completed_at"]
+    }
+
+    /// What brings a receipts table made by v1 up to date: nullable columns only, old rows stay as they are.
+    #[must_use]
+    pub fn receipts_upgrade(self, table: &ReceiptTable, missing: &[&str]) -> Vec<String> {
+        let text = if self == Self::Sqlite { "TEXT" } else { "text" };
+        missing.iter().map(|column| format!("ALTER TABLE {} ADD COLUMN {column} {text}", table.sql())).collect()
+    }
+}

@@ -1,0 +1,542 @@
+//! The machine itself: one state, one reply, one step. Read [`Guard::next`] from top to bottom and it is the whole story.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::{Row, Verdict};
+use super::job::{Effect, GuardJob, Purpose};
+use super::receipt::{ReceiptStatus, SourceReceipt};
+use crate::error::{Code, Error, Result};
+use crate::primitives::{Digest, Identifier, Redactor, Scalar};
+
+/// How often a transaction that lost a race before its effect is tried again.
+const RETRIES: u32 = 5;
+
+/// One SQL statement. Parameters are text, or `None` for NULL, bound by position; every output is read as text or NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The SQL.
+    pub sql: String,
+    /// Its parameters.
+    pub params: Vec<Option<String>>,
+}
+
+/// What the adapter does next, on the one connection of this guard.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Open the transaction with this statement. If one is already open: reply [`Failure::AlreadyOpen`].
+    Begin(Statement),
+    /// Run it; reply [`Reply::Ran`] with all its rows and the number of rows it changed.
+    Run(Statement),
+    /// Call the author's function in this transaction; reply [`Reply::Effect`].
+    Effect,
+    /// Commit.
+    Commit,
+    /// Roll back. If that fails, close the connection; reply [`Reply::Ran`] either way.
+    Rollback,
+    /// Wait, then reply [`Reply::Ran`]. The transaction is closed.
+    Pause(Duration),
+    /// It is over; the transaction is closed.
+    Done(Outcome),
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// It ran.
+    Ran {
+        /// The rows, outputs as text.
+        rows: Vec<Vec<Option<String>>>,
+        /// Rows changed.
+        changed: u64,
+    },
+    /// The author's function returned, with the rows it wrote and the version it left.
+    Effect {
+        /// Rows written.
+        rows_affected: u64,
+        /// The new version, if the author told it.
+        new_version: Option<Scalar>,
+    },
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Reply {
+    /// A reply without rows.
+    #[must_use]
+    pub fn done(changed: u64) -> Self {
+        Self::Ran { rows: Vec::new(), changed }
+    }
+}
+
+/// How a statement failed, as far as a rule depends on it. Driver text does not cross.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A transaction was open already.
+    AlreadyOpen,
+    /// Somebody else holds a lock for longer than we wait.
+    Busy,
+    /// The transaction lost a race and was rolled back: 40001, 40P01, 1213, SQLITE_BUSY_SNAPSHOT.
+    Serialization,
+    /// A table that the statement names does not exist.
+    MissingTable,
+    /// A column that the statement names does not exist.
+    MissingColumn,
+    /// A constraint, a trigger or a type refused the values.
+    Rejected,
+    /// The database or the transaction is read-only, or a standby.
+    ReadOnly,
+    /// The user may not do this.
+    Denied,
+    /// The connection is gone, or an I/O error: at COMMIT the outcome is unknown.
+    Lost,
+    /// Anything else that the server answered: it rolled back.
+    Other,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The change landed now.
+    Applied(SourceReceipt),
+    /// The row had changed; the conflict was recorded now.
+    Conflict(SourceReceipt),
+    /// The key was taken now, so that the change can never land.
+    Tombstoned(SourceReceipt),
+    /// The key had been used for this very change: its receipt is the truth.
+    Stored(SourceReceipt),
+    /// A dry run came to this end: `None` means it would be written.
+    Rehearsed(Option<(Code, Option<Identifier>)>),
+    /// Rolled back, nothing stored: the same job may be tried again.
+    Released(Error),
+    /// COMMIT was sent and no answer read: only a claim of the same key can tell.
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    Begin,
+    Settings,
+    Claim,
+    Lookup,
+    Lock,
+    Update,
+    Effect,
+    Settle,
+    Reread { rows_affected: u64 },
+    Finish(Outcome),
+    Commit(Outcome),
+    Rollback(Ending),
+    Pause,
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Ending {
+    With(Outcome),
+    Again,
+}
+
+/// The guard of one change. See the [module](super).
+#[derive(Debug)]
+pub struct Guard {
+    job: GuardJob,
+    redactor: Option<Redactor>,
+    fingerprint: Digest,
+    state: State,
+    attempts: u32,
+    effect_ran: bool,
+    previous_version: Option<Scalar>,
+}
+
+impl Guard {
+    /// Starts a guard: the machine and its first step. The redactor compares values that were recorded redacted.
+    ///
+    /// # Errors
+    /// `PATCH_COLUMN_NOT_ALLOWED` for a patch outside the allow-list or on the key, tenant or version column.
+    pub fn start(job: GuardJob, redactor: Option<Redactor>) -> Result<(Self, Step)> {
+        for column in job.patch.keys() {
+            let guarded = *column == job.key_column || Some(column) == job.tenant_column.as_ref() || Some(column) == job.version_column.as_ref();
+            if guarded || !job.allowed_columns.contains(column) {
+                return Err(Error::new(Code::PatchColumnNotAllowed).with("column", column));
+            }
+        }
+        let fingerprint = job.fingerprint()?;
+        let begin = Step::Begin(plain(job.dialect.begin()));
+        let guard =
+            Self { job, redactor, fingerprint, state: State::Begin, attempts: 0, effect_ran: false, previous_version: None };
+        Ok((guard, begin))
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &GuardJob {
+        &self.job
+    }
+
+    /// The next step after this reply.
+    pub fn next(&mut self, reply: Reply) -> Step {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        match self.advance(state, reply) {
+            Ok(step) => step,
+            Err(error) => self.roll_back(Ending::With(Outcome::Released(error))),
+        }
+    }
+
+    fn advance(&mut self, state: State, reply: Reply) -> Result<Step> {
+        match (state, reply) {
+            // 1 begin
+            (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings() {
+                Some(sql) => self.run(State::Settings, plain(sql)),
+                None => self.claim(),
+            }),
+            (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
+            (State::Begin, Reply::Failed(failure)) => Ok(self.done(Outcome::Released(self.explain(failure)))),
+            (State::Settings, Reply::Ran { rows, .. }) => {
+                let standby = rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.as_deref() == Some("true"));
+                if standby {
+                    return Err(self.explain(Failure::ReadOnly));
+                }
+                Ok(self.claim())
+            }
+            // 2 claim the key
+            (State::Claim, Reply::Ran { changed: 0, .. }) => Ok(self.lookup()),
+            (State::Claim, Reply::Ran { .. }) => self.claimed(),
+            (State::Claim, Reply::Failed(Failure::MissingTable)) => {
+                Err(Error::new(Code::ReceiptTableMissing).with("table", self.job.receipts.sql()))
+            }
+            (State::Claim, Reply::Failed(Failure::MissingColumn)) => {
+                Err(Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql()).with("columns", "columns of this version"))
+            }
+            // 3 the key was used before
+            (State::Lookup, Reply::Ran { rows, .. }) => {
+                let outcome = self.stored(&rows)?;
+                Ok(self.roll_back(Ending::With(outcome)))
+            }
+            // 4 the row is locked, 5 compare
+            (State::Lock, Reply::Ran { rows, .. }) => self.compared(&rows),
+            // 6 the effect
+            (State::Update, Reply::Ran { changed: 1, .. }) => Ok(self.settle(1)),
+            (State::Update, Reply::Ran { changed: 0, .. }) => Err(Code::WriteBlocked.into()),
+            (State::Update, Reply::Ran { changed, .. }) => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", changed)),
+            (State::Effect, Reply::Effect { rows_affected, new_version }) => {
+                let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
+                self.finish(Outcome::Applied(receipt))
+            }
+            (State::Settle, Reply::Ran { .. }) => Ok(self.reread(1)),
+            (State::Reread { rows_affected }, Reply::Ran { rows, .. }) => self.verify_written(rows_affected, &rows),
+            // 7 finish
+            (State::Finish(outcome), Reply::Ran { changed: 1, .. }) => {
+                self.state = State::Commit(outcome);
+                Ok(Step::Commit)
+            }
+            (State::Finish(_), Reply::Ran { .. }) => Err(Code::TransactionLost.into()),
+            (State::Commit(outcome), Reply::Ran { .. }) => Ok(self.done(outcome)),
+            (State::Commit(_), Reply::Failed(Failure::Lost)) => Ok(self.done(Outcome::Unknown)),
+            (State::Rollback(Ending::With(outcome)), _) => Ok(self.done(outcome)),
+            (State::Rollback(Ending::Again), _) => {
+                self.state = State::Pause;
+                Ok(Step::Pause(self.pause()))
+            }
+            (State::Pause, _) => {
+                self.state = State::Begin;
+                Ok(Step::Begin(plain(self.job.dialect.begin())))
+            }
+            // Whatever fails elsewhere is rolled back: nothing is stored, the job may be tried again.
+            (_, Reply::Failed(Failure::Serialization)) if !self.effect_ran => Ok(self.again()),
+            (_, Reply::Failed(failure)) => Err(self.explain(failure)),
+            _ => Err(Error::new(Code::Internal).with("detail", "the guard got a reply that fits no step")),
+        }
+    }
+
+    fn claim(&mut self) -> Step {
+        let job = &self.job;
+        let d = job.dialect;
+        let p = |n| d.placeholder(n);
+        let sql = format!(
+            "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) VALUES ({}, {}, {}, {}, {}, 'in_progress', {}) ON CONFLICT DO NOTHING",
+            job.receipts.sql(), p(1), p(2), p(3), p(4), p(5), d.timestamp(6),
+        );
+        let params = [
+            &job.tenant_id,
+            &job.idempotency_key,
+            &job.job_id,
+            &job.proposal_id,
+            &self.fingerprint.to_string(),
+            &job.now.to_string(),
+        ];
+        let statement = Statement { sql, params: params.into_iter().map(|text| Some(text.clone())).collect() };
+        self.run(State::Claim, statement)
+    }
+
+    fn lookup(&mut self) -> Step {
+        let d = self.job.dialect;
+        let sql = format!(
+            "SELECT tenant_id, status, fingerprint, proposal_id, receipt_json FROM {} WHERE idempotency_key = {} AND (tenant_id = {} OR tenant_id IS NULL)",
+            self.job.receipts.sql(), d.placeholder(1), d.placeholder(2),
+        );
+        let params = vec![Some(self.job.idempotency_key.clone()), Some(self.job.tenant_id.clone())];
+        self.run(State::Lookup, Statement { sql, params })
+    }
+
+    /// What a row found under our key means.
+    fn stored(&self, rows: &[Vec<Option<String>>]) -> Result<Outcome> {
+        let reused = || Error::new(Code::IdempotencyKeyReused).with("key", &self.job.idempotency_key);
+        let [row] = rows else { return Err(reused()) };
+        let [_, Some(status), fingerprint, proposal_id, receipt_json] = row.as_slice() else { return Err(reused()) };
+        let ours = match fingerprint {
+            Some(text) => *text == self.fingerprint.to_string(),
+            // A row from before fingerprints counts only for its own proposal.
+            None => proposal_id.as_deref() == Some(self.job.proposal_id.as_str()),
+        };
+        if !ours {
+            return Err(reused());
+        }
+        let status = match status.as_str() {
+            "applied" => ReceiptStatus::Applied,
+            "conflict" => ReceiptStatus::Conflict,
+            "canceled" => ReceiptStatus::Canceled,
+            _ => return Err(Error::new(Code::HandlerTransactionBroken).with("key", &self.job.idempotency_key)),
+        };
+        let receipt = receipt_json
+            .as_deref()
+            .and_then(|text| serde_json::from_str::<SourceReceipt>(text).ok())
+            .filter(|receipt| receipt.status == status)
+            .unwrap_or_else(|| self.receipt(status, u64::from(status == ReceiptStatus::Applied), None));
+        Ok(Outcome::Stored(receipt))
+    }
+
+    fn claimed(&mut self) -> Result<Step> {
+        match &self.job.purpose {
+            Purpose::Apply | Purpose::DryRun => Ok(self.lock()),
+            Purpose::Tombstone => {
+                let receipt = self.receipt(ReceiptStatus::Canceled, 0, None);
+                self.finish(Outcome::Tombstoned(receipt))
+            }
+            Purpose::Conflict(code) => {
+                let mut receipt = self.receipt(ReceiptStatus::Conflict, 0, None);
+                receipt.safe_error_code = Some(code.clone());
+                receipt.previous_version = Some(self.job.expected_version.clone());
+                self.finish(Outcome::Conflict(receipt))
+            }
+        }
+    }
+
+    fn lock(&mut self) -> Step {
+        let columns: Vec<Identifier> = self.job.compared().cloned().collect();
+        let statement = self.select(&columns, self.job.dialect.lock_clause());
+        self.run(State::Lock, statement)
+    }
+
+    /// A select of exact columns by key and tenant, at most two rows: a second one means the key is not unique.
+    fn select(&self, columns: &[Identifier], lock: &str) -> Statement {
+        let job = &self.job;
+        let outputs: Vec<String> = columns.iter().map(|column| job.dialect.select(column)).collect();
+        let mut params = Vec::new();
+        let condition = self.identity(&mut params);
+        let sql = format!(
+            "SELECT {} FROM {}.{} WHERE {condition} LIMIT 2{lock}",
+            outputs.join(", "), job.schema.quoted(), job.table.quoted(),
+        );
+        Statement { sql, params }
+    }
+
+    /// The predicate on key and tenant; its values are appended to the parameters.
+    fn identity(&self, params: &mut Vec<Option<String>>) -> String {
+        let job = &self.job;
+        params.push(job.dialect.bind(&job.key_value));
+        let key = job.dialect.typed(params.len(), job.types.get(&job.key_column));
+        let mut condition = format!("{} = {key}", job.key_column.quoted());
+        if let Some(column) = &job.tenant_column {
+            params.push(Some(job.tenant_id.clone()));
+            let tenant = job.dialect.typed(params.len(), job.types.get(column));
+            condition.push_str(&format!(" AND {} = {tenant}", column.quoted()));
+        }
+        condition
+    }
+
+    fn compared(&mut self, rows: &[Vec<Option<String>>]) -> Result<Step> {
+        let verdict = match rows {
+            [] => Verdict::Changed(Code::RowNotFound, None),
+            [row] => {
+                let columns: Vec<Identifier> = self.job.compared().cloned().collect();
+                let live = Row::read(&self.job, &columns, row)?;
+                self.previous_version = self.job.version_column.as_ref().and_then(|column| live.value(column).cloned());
+                live.compare(&self.job, self.redactor.as_ref())?
+            }
+            more => return Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more.len())),
+        };
+        match (verdict, &self.job.purpose) {
+            (Verdict::Unchanged, Purpose::DryRun) => Ok(self.roll_back(Ending::With(Outcome::Rehearsed(None)))),
+            (Verdict::Changed(code, column), Purpose::DryRun) => {
+                Ok(self.roll_back(Ending::With(Outcome::Rehearsed(Some((code, column))))))
+            }
+            (Verdict::Changed(code, column), _) => {
+                let found = self.previous_version.take();
+                let mut receipt = self.receipt(ReceiptStatus::Conflict, 0, found);
+                receipt.previous_version = self.job.version_column.as_ref().map(|_| self.job.expected_version.clone());
+                receipt.safe_error_code = Some(code.as_str().to_owned());
+                receipt.column = column;
+                self.finish(Outcome::Conflict(receipt))
+            }
+            (Verdict::Unchanged, _) => Ok(match self.job.effect {
+                Effect::Update => self.update(),
+                Effect::Author => {
+                    self.effect_ran = true;
+                    self.state = State::Effect;
+                    Step::Effect
+                }
+            }),
+        }
+    }
+
+    fn update(&mut self) -> Step {
+        self.effect_ran = true;
+        let job = &self.job;
+        let mut params: Vec<Option<String>> = Vec::with_capacity(job.patch.len() + 2);
+        let mut assignments = Vec::with_capacity(job.patch.len());
+        for (column, value) in &job.patch {
+            params.push(job.dialect.bind(value));
+            assignments.push(format!("{} = {}", column.quoted(), job.dialect.typed(params.len(), job.types.get(column))));
+        }
+        let condition = self.identity(&mut params);
+        let sql =
+            format!("UPDATE {}.{} SET {} WHERE {condition}", job.schema.quoted(), job.table.quoted(), assignments.join(", "));
+        self.run(State::Update, Statement { sql, params })
+    }
+
+    /// Deferred constraints and triggers run before the row is read again.
+    fn settle(&mut self, rows_affected: u64) -> Step {
+        match self.job.dialect.settle() {
+            Some(sql) => self.run(State::Settle, plain(sql)),
+            None => self.reread(rows_affected),
+        }
+    }
+
+    fn written(&self) -> Vec<Identifier> {
+        self.job.patch.keys().chain(self.job.version_column.as_ref()).cloned().collect()
+    }
+
+    fn reread(&mut self, rows_affected: u64) -> Step {
+        let statement = self.select(&self.written(), "");
+        self.run(State::Reread { rows_affected }, statement)
+    }
+
+    /// What landed must be what was approved, whatever triggers and types did.
+    fn verify_written(&mut self, rows_affected: u64, rows: &[Vec<Option<String>>]) -> Result<Step> {
+        let differs = |column: &dyn std::fmt::Display| Error::new(Code::StoredValueDiffers).with("column", column);
+        let [row] = rows else { return Err(differs(&self.job.key_column)) };
+        let live = Row::read(&self.job, &self.written(), row)?;
+        for (column, approved) in &self.job.patch {
+            if !live.value(column).is_some_and(|stored| stored.same(approved)) {
+                return Err(differs(column));
+            }
+        }
+        let new_version = self.job.version_column.as_ref().and_then(|column| live.value(column).cloned());
+        let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
+        self.finish(Outcome::Applied(receipt))
+    }
+
+    fn receipt(&self, status: ReceiptStatus, rows_affected: u64, new_version: Option<Scalar>) -> SourceReceipt {
+        SourceReceipt {
+            status,
+            proposal_id: self.job.proposal_id.clone(),
+            job_id: self.job.job_id.clone(),
+            rows_affected,
+            previous_version: self.previous_version.clone(),
+            new_version,
+            safe_error_code: None,
+            column: None,
+            completed_at: self.job.now,
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Result<Step> {
+        let (Outcome::Applied(receipt) | Outcome::Conflict(receipt) | Outcome::Tombstoned(receipt)) = &outcome else {
+            return Err(Error::new(Code::Internal).with("detail", "nothing to store"));
+        };
+        let status = match receipt.status {
+            ReceiptStatus::Applied => "applied",
+            ReceiptStatus::Conflict => "conflict",
+            ReceiptStatus::Canceled => "canceled",
+        };
+        let (text, digest) = receipt.seal()?;
+        let d = self.job.dialect;
+        let sql = format!(
+            "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE tenant_id = {} AND idempotency_key = {} AND status = 'in_progress'",
+            self.job.receipts.sql(), d.placeholder(1), d.placeholder(2), d.placeholder(3), d.timestamp(4), d.placeholder(5), d.placeholder(6),
+        );
+        let params = vec![
+            Some(status.to_owned()),
+            Some(text),
+            Some(digest.to_string()),
+            Some(self.job.now.to_string()),
+            Some(self.job.tenant_id.clone()),
+            Some(self.job.idempotency_key.clone()),
+        ];
+        Ok(self.run(State::Finish(outcome), Statement { sql, params }))
+    }
+
+    fn run(&mut self, state: State, statement: Statement) -> Step {
+        self.state = state;
+        Step::Run(statement)
+    }
+
+    fn done(&mut self, outcome: Outcome) -> Step {
+        self.state = State::Done;
+        Step::Done(outcome)
+    }
+
+    fn roll_back(&mut self, ending: Ending) -> Step {
+        self.state = State::Rollback(ending);
+        Step::Rollback
+    }
+
+    /// Try again, unless it was tried often enough.
+    fn again(&mut self) -> Step {
+        self.attempts += 1;
+        self.previous_version = None;
+        let ending = if self.attempts > RETRIES {
+            Ending::With(Outcome::Released(self.explain(Failure::Serialization)))
+        } else {
+            Ending::Again
+        };
+        self.roll_back(ending)
+    }
+
+    /// Longer each time, and different for each key, so that two losers do not meet again. Pure: no random source.
+    fn pause(&self) -> Duration {
+        let spread = u64::from(self.fingerprint.as_bytes().first().copied().unwrap_or(0)) % 16;
+        Duration::from_millis((5_u64 << self.attempts.min(6)) + spread)
+    }
+
+    fn explain(&self, failure: Failure) -> Error {
+        let code = match failure {
+            Failure::AlreadyOpen => Code::TransactionAlreadyOpen,
+            Failure::Busy => Code::SourceBusy,
+            Failure::ReadOnly => Code::SourceReadOnly,
+            Failure::Rejected => Code::SourceRejected,
+            Failure::Denied => Code::SourceRejected,
+            Failure::MissingTable | Failure::MissingColumn => Code::SourceObjectNotFound,
+            Failure::Serialization | Failure::Lost | Failure::Other => Code::TransactionFailed,
+        };
+        let error = Error::new(code);
+        match failure {
+            Failure::Rejected => error.with("reason", "a constraint, a trigger or a type does not allow it"),
+            Failure::Denied => error.with("reason", "its user lacks a privilege"),
+            Failure::MissingTable => error.with("object", format!("table {}", self.job.table)),
+            Failure::MissingColumn => error.with("object", format!("column of {} that the proposal read", self.job.table)),
+            _ => error,
+        }
+    }
+}
+
+fn plain(sql: &str) -> Statement {
+    Statement { sql: sql.to_owned(), params: Vec::new() }
+}
+

@@ -1,0 +1,72 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Result};
+use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical};
+
+/// Where a source keeps its receipts: always in the database of the rows themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptTable {
+    /// Its schema.
+    pub schema: Identifier,
+    /// Its name.
+    pub name: Identifier,
+}
+
+impl ReceiptTable {
+    /// The table as SQL.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        format!("{}.{}", self.schema.quoted(), self.name.quoted())
+    }
+}
+
+/// How a change ended, as the source itself remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReceiptStatus {
+    /// The change landed.
+    Applied,
+    /// The row had changed; nothing was written.
+    Conflict,
+    /// The key was taken so that the change can never land.
+    Canceled,
+}
+
+/// What stands in `receipt_json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReceipt {
+    /// How it ended.
+    pub status: ReceiptStatus,
+    /// Its proposal.
+    pub proposal_id: String,
+    /// Its job.
+    pub job_id: String,
+    /// Rows written.
+    pub rows_affected: u64,
+    /// The version before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous_version: Option<Scalar>,
+    /// The version after, or the one found in its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub new_version: Option<Scalar>,
+    /// Why it did not land.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub safe_error_code: Option<String>,
+    /// The column that had changed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<Identifier>,
+    /// When.
+    pub completed_at: Instant,
+}
+
+impl SourceReceipt {
+    /// The canonical text, and its digest.
+    pub(super) fn seal(&self) -> Result<(String, Digest)> {
+        let value = serde_json::to_value(self).map_err(|_| Code::Internal)?;
+        let text = canonical(&value)?;
+        let digest = Digest::of(text.as_bytes());
+        Ok((text, digest))
+    }
+}
