@@ -1,0 +1,74 @@
+//! The durable record: every step of every proposal, append-only and hash-chained.
+//!
+//! Each lifecycle step is one transaction: the rows it writes, one event whose digest covers those rows, the moved
+//! state, and the new head of the chain. States move by compare-and-set only. The head, every event, every decision and
+//! every proposal's present state carry an HMAC under a key kept outside the ledger file, so that a change to the file is
+//! noticed even if every plain digest in it was made anew.
+
+mod records;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use records::*;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{LedgerOptions, SqliteLedger};
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::primitives::Redactor;
+
+/// A ledger. Every method is durable when it returns, and cancel-safe: dropping the future leaves either the whole step
+/// or nothing.
+#[async_trait]
+pub trait Ledger: Send + Sync + Debug {
+    /// What was noticed on opening that a person should know: loose permissions, a foreign file left alone.
+    fn warnings(&self) -> &[String];
+
+    /// The redactor under this ledger's key.
+    fn redactor(&self) -> Redactor;
+
+    /// Signs a decision's canonical text under the ledger's key.
+    fn sign_decision(&self, document: &str) -> String;
+
+    /// Records a read, answered or denied.
+    async fn record_read(&self, read: NewRead) -> Result<()>;
+
+    /// Records a proposal with its evidence, unless one for the same object is active.
+    ///
+    /// # Errors
+    /// `PROPOSAL_ACTIVE`.
+    async fn record_proposal(&self, proposal: NewProposal) -> Result<Recorded>;
+
+    /// Loads a proposal and everything that belongs to it, verified.
+    ///
+    /// # Errors
+    /// `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
+    async fn load(&self, proposal_id: &str) -> Result<ProposalRecord>;
+
+    /// Moves a proposal by compare-and-set on its last event. `None`: something else moved it first, load it again.
+    ///
+    /// # Errors
+    /// `TRANSITION_NOT_ALLOWED`; for a claim `ROW_BUSY`.
+    async fn advance(&self, advance: Advance) -> Result<Option<Advanced>>;
+
+    /// Proposals, newest first.
+    async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>>;
+
+    /// Receipts, newest first.
+    async fn receipts(&self, filter: ReceiptFilter) -> Result<Vec<ReceiptRecord>>;
+
+    /// The evidence bundle with this id, with the query audit recorded beside it.
+    async fn evidence(&self, evidence_id: &str) -> Result<Option<EvidenceRecord>>;
+
+    /// Recomputes everything: chain, rows, hashes, decisions, states. `progress` is told events done and all events.
+    ///
+    /// # Errors
+    /// `LEDGER_TAMPERED` naming the first broken event, `LEDGER_CHECKPOINT_MISMATCH`.
+    async fn verify(&self, expect: Option<Checkpoint>, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified>;
+
+    /// Counts and sizes.
+    async fn stats(&self) -> Result<LedgerStats>;
+}

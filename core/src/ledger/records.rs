@@ -1,0 +1,362 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+use crate::guard::ColumnType;
+use crate::primitives::{Digest, Identifier, Instant};
+use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
+
+/// A read to be recorded: its evidence if it was answered, and its audit in any case.
+#[derive(Debug, Clone)]
+pub struct NewRead {
+    /// When.
+    pub at: Instant,
+    /// The principal.
+    pub actor: String,
+    /// The evidence bundle; none for a read that was denied or failed.
+    pub evidence: Option<NewEvidence>,
+    /// The query audit.
+    pub audit: Value,
+}
+
+/// An evidence bundle to be recorded.
+#[derive(Debug, Clone)]
+pub struct NewEvidence {
+    /// `ev_…`.
+    pub id: String,
+    /// What was seen.
+    pub document: Value,
+}
+
+/// A proposal to be recorded.
+#[derive(Debug, Clone)]
+pub struct NewProposal {
+    /// The sealed change set.
+    pub change_set: ChangeSet,
+    /// What the ledger keeps beside it.
+    pub facts: Facts,
+    /// Its evidence and audit.
+    pub read: NewRead,
+    /// When a pending proposal expires.
+    pub expires_at: Option<Instant>,
+}
+
+/// What the ledger keeps beside a change set; v1's closed objects have no room for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The authority digest of the capability it was proposed under.
+    pub authority: Digest,
+    /// The storage class of each value read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<Identifier, String>,
+    /// The declared type of each column read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<Identifier, ColumnType>,
+    /// The name of its executor.
+    pub executor: String,
+    /// Where tenant and principal came from.
+    pub provenance: String,
+    /// The role a decision needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_role: Option<String>,
+    /// The columns the model may see.
+    pub visible: Vec<Identifier>,
+}
+
+/// What came of recording a proposal.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Recorded {
+    /// It is new; an older one of the same principal may have been superseded.
+    New {
+        /// The proposal that was canceled for it.
+        superseded: Option<String>,
+    },
+    /// The same principal had already proposed exactly this.
+    Existing(Box<ProposalRecord>),
+}
+
+/// A decision as it is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// The proposal.
+    pub proposal_id: String,
+    /// Its version.
+    pub proposal_version: u32,
+    /// The hash the reviewer saw.
+    pub proposal_hash: String,
+    /// The capability's authority digest.
+    pub authority: Digest,
+    /// `approved`, `rejected` or `canceled`.
+    pub decision: String,
+    /// Who decided.
+    pub approver: String,
+    /// The roles the caller vouched for.
+    pub roles: Vec<String>,
+    /// True if the identity is only what the operator of a command line said.
+    pub asserted: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    pub decided_at: Instant,
+    /// When an approval stops to hold; none is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
+    /// Makes two equal decisions differ.
+    pub nonce: String,
+}
+
+/// One lifecycle step.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    /// The proposal.
+    pub proposal_id: String,
+    /// The last event the caller saw.
+    pub expected_seq: u64,
+    /// What happens.
+    pub event: Event,
+    /// Who does it.
+    pub actor: String,
+    /// When.
+    pub at: Instant,
+    /// The proposal's moving part afterwards.
+    pub standing: Standing,
+    /// A decision made with it.
+    pub decision: Option<Decision>,
+    /// A job issued with it.
+    pub job: Option<WritebackJob>,
+    /// A receipt recorded with it.
+    pub receipt: Option<NewReceipt>,
+}
+
+/// A receipt to be recorded.
+#[derive(Debug, Clone)]
+pub struct NewReceipt {
+    /// The wire receipt, sealed.
+    pub receipt: ExecutionReceipt,
+    /// Details that its closed schema has no room for.
+    pub details: Option<Value>,
+}
+
+/// The moving part of a proposal beside its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// How many attempts were begun; also the fencing token of the latest.
+    pub attempt: u32,
+    /// Until when the latest attempt's lease holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<Instant>,
+    /// When a pending proposal or an approval expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
+    /// The code of the last attempt's failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone)]
+pub struct Advanced {
+    /// The sequence number of its event.
+    pub seq: u64,
+    /// The new state.
+    pub state: State,
+    /// For a claim: another proposal that was applied on the same row version after this one was made.
+    pub overtaken_by: Option<String>,
+}
+
+/// A proposal with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct ProposalRecord {
+    /// The change set.
+    pub change_set: ChangeSet,
+    /// Its canonical text, as stored and hashed.
+    pub document: String,
+    /// What the ledger keeps beside it.
+    pub facts: Facts,
+    /// Its state.
+    pub state: State,
+    /// Its moving part.
+    pub standing: Standing,
+    /// The event that made it.
+    pub created_seq: u64,
+    /// The last event.
+    pub last_seq: u64,
+    /// Its events in order.
+    pub events: Vec<EventRecord>,
+    /// Decisions in order.
+    pub decisions: Vec<Decision>,
+    /// Jobs in order.
+    pub jobs: Vec<WritebackJob>,
+    /// Receipts in order.
+    pub receipts: Vec<ReceiptRecord>,
+}
+
+impl ProposalRecord {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.change_set.proposal_id
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.change_set.integrity.proposal_hash
+    }
+
+    /// The approval that stands, if one does.
+    #[must_use]
+    pub fn approval(&self) -> Option<&Decision> {
+        self.decisions.iter().rev().find(|decision| decision.decision == "approved")
+    }
+}
+
+/// One event of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventRecord {
+    /// Its place in the chain, from 1.
+    pub seq: u64,
+    /// Its kind, in v1's words where v1 has one.
+    pub kind: String,
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Instant,
+    /// What it says beyond the rows it covers.
+    pub detail: Value,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// A receipt as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReceiptRecord {
+    /// The event it was recorded with.
+    pub seq: u64,
+    /// The wire receipt.
+    pub receipt: ExecutionReceipt,
+    /// Details beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+}
+
+/// Evidence as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvidenceRecord {
+    /// `ev_…`.
+    pub id: String,
+    /// When.
+    pub at: Instant,
+    /// What was seen.
+    pub document: Value,
+    /// The query audit beside it.
+    pub audit: Value,
+}
+
+/// Which proposals to list.
+#[derive(Debug, Clone, Default)]
+pub struct ProposalFilter {
+    /// Only this state.
+    pub state: Option<State>,
+    /// Only those made before this event (keyset paging, newest first).
+    pub before_seq: Option<u64>,
+    /// At most so many; 0 is 20, and never more than 200.
+    pub limit: u32,
+}
+
+/// Which receipts to list.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiptFilter {
+    /// Only of this proposal.
+    pub proposal_id: Option<String>,
+    /// Only those recorded before this event.
+    pub before_seq: Option<u64>,
+    /// At most so many; 0 is 20, and never more than 200.
+    pub limit: u32,
+}
+
+/// One line of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProposalSummary {
+    /// The event that made it: the key of the next page.
+    pub seq: u64,
+    /// Its id.
+    pub proposal_id: String,
+    /// Its hash.
+    pub proposal_hash: String,
+    /// Its state.
+    pub state: State,
+    /// The capability.
+    pub action: String,
+    /// The tenant.
+    pub tenant_id: String,
+    /// Who proposed.
+    pub principal: String,
+    /// The kind of object.
+    pub business_object: String,
+    /// The object.
+    pub object_id: String,
+    /// When it was made.
+    pub created_at: String,
+}
+
+/// A point of the chain that somebody wrote down: `SIZE:HEAD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// How many events there were.
+    pub size: u64,
+    /// The hash of the last one.
+    pub head: Digest,
+}
+
+impl FromStr for Checkpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let invalid = || Error::new(Code::Usage).with("problem", "a checkpoint is SIZE:HEAD").with("hint", "copy it from `store verify`");
+        let (size, head) = text.split_once(':').ok_or_else(invalid)?;
+        let head = if head.starts_with("sha256:") { head.to_owned() } else { format!("sha256:{head}") };
+        Ok(Self { size: size.parse().map_err(|_| invalid())?, head: Digest::parse(&head).map_err(|_| invalid())? })
+    }
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.size, self.head.hex())
+    }
+}
+
+/// What a full verification found.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The chain's end: write it down, and `--expect` finds a truncation.
+    pub checkpoint: Checkpoint,
+    /// Proposals checked.
+    pub proposals: u64,
+}
+
+/// Counts and sizes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerStats {
+    /// Where it is.
+    pub path: String,
+    /// Format version.
+    pub format: u32,
+    /// Bytes in the main file.
+    pub bytes: u64,
+    /// Rows per table.
+    pub rows: BTreeMap<String, u64>,
+    /// Proposals per state.
+    pub states: BTreeMap<String, u64>,
+    /// The chain's end.
+    pub checkpoint: String,
+}

@@ -1,0 +1,156 @@
+//! The chain: what an event's hash covers, and what is signed under the key.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::Failed;
+use super::schema::COVERED;
+use crate::error::{Code, Error, Result};
+use crate::ledger::Standing;
+use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of};
+use crate::protocol::State;
+
+/// The hash before the first event.
+pub(super) const ROOT: [u8; 32] = [0; 32];
+
+/// The end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub size: u64,
+    pub hash: Digest,
+}
+
+/// An event as stored.
+#[derive(Debug, Clone)]
+pub(super) struct StoredEvent {
+    pub seq: u64,
+    pub kind: String,
+    pub subject: String,
+    pub actor: String,
+    pub at: String,
+    pub detail: String,
+    pub hash: Vec<u8>,
+    pub mac: Vec<u8>,
+}
+
+/// An event about to be appended.
+pub(super) struct Draft<'a> {
+    pub kind: &'a str,
+    pub subject: &'a str,
+    pub actor: &'a str,
+    pub at: Instant,
+    pub detail: String,
+}
+
+/// What is wrong, and where.
+pub(super) fn tampered(at: impl std::fmt::Display, problem: impl std::fmt::Display) -> Error {
+    Error::new(Code::LedgerTampered).with("at", at).with("problem", problem)
+}
+
+/// Reads the head and checks its signature.
+pub(super) fn head(connection: &Connection, key: &MacKey) -> Result<Head> {
+    let (size, hash, mac) = connection
+        .prepare_cached("SELECT size, head, mac FROM chain WHERE id = 1")
+        .and_then(|mut statement| {
+            statement.query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?)))
+        })
+        .failed()?;
+    let head = Head { size, hash: Digest::from_bytes(hash) };
+    if key.verify("signoff chain head", &head_message(head), &mac) {
+        Ok(head)
+    } else {
+        Err(tampered("the chain's head", "its signature is not ours"))
+    }
+}
+
+fn head_message(head: Head) -> Vec<u8> {
+    [&head.size.to_be_bytes()[..], head.hash.as_bytes()].concat()
+}
+
+/// The signature of a head.
+pub(super) fn head_mac(head: Head, key: &MacKey) -> [u8; 32] {
+    key.tag("signoff chain head", &head_message(head))
+}
+
+/// Appends an event that covers the rows already written under the next sequence number.
+pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draft: &Draft<'_>) -> Result<Head> {
+    let seq = previous.size + 1;
+    let at = draft.at.to_string();
+    let payload = payload_digest(connection, seq, draft.actor, &draft.detail)?;
+    let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload)?;
+    let head = Head { size: seq, hash };
+    connection
+        .prepare_cached("INSERT INTO events (seq, kind, subject, actor, at, detail, hash, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .and_then(|mut statement| {
+            let mac = event_mac(key, hash);
+            statement.execute(params![seq, draft.kind, draft.subject, draft.actor, at, draft.detail, hash.as_bytes(), mac])
+        })
+        .failed()?;
+    connection
+        .prepare_cached("UPDATE chain SET size = ?1, head = ?2, mac = ?3 WHERE id = 1")
+        .and_then(|mut statement| statement.execute(params![seq, hash.as_bytes(), head_mac(head, key)]))
+        .failed()?;
+    Ok(head)
+}
+
+/// Checks one event against its predecessor, its rows and the key.
+pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, event: &StoredEvent) -> Result<Digest> {
+    let name = || format!("event {}", event.seq);
+    let payload = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
+    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload)?;
+    if event.hash.as_slice() != hash.as_bytes() {
+        return Err(tampered(name(), "its hash does not cover what is stored with it"));
+    }
+    if !key.verify("signoff event", hash.as_bytes(), &event.mac) {
+        return Err(tampered(name(), "its signature is not ours"));
+    }
+    Ok(hash)
+}
+
+fn event_mac(key: &MacKey, hash: Digest) -> [u8; 32] {
+    key.tag("signoff event", hash.as_bytes())
+}
+
+/// Over sequence, predecessor, kind, subject, time and payload.
+fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Result<Digest> {
+    digest_of(&json!([seq, previous.hex(), kind, subject, at, payload.hex()]))
+}
+
+/// Over the event's own detail and every row written with it.
+fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<Digest> {
+    let mut rows = Vec::new();
+    for (table, columns) in COVERED {
+        let row = connection
+            .prepare_cached(&format!("SELECT {columns} FROM {table} WHERE seq = ?1"))
+            .and_then(|mut statement| {
+                let width = statement.column_count();
+                statement
+                    .query_row([seq], |row| (0..width).map(|index| row.get::<_, Option<String>>(index)).collect::<rusqlite::Result<Vec<_>>>())
+                    .optional()
+            })
+            .failed()?;
+        if let Some(values) = row {
+            rows.push(json!([table, values]));
+        }
+    }
+    digest_of(&json!([actor, detail, rows]))
+}
+
+/// The signature over a proposal's present state.
+pub(super) fn seal(key: &MacKey, proposal_id: &str, state: State, standing: &str, last_seq: u64) -> Result<[u8; 32]> {
+    Ok(key.tag("signoff proposal state", seal_message(proposal_id, state, standing, last_seq)?.as_bytes()))
+}
+
+/// True if the seal is ours.
+pub(super) fn sealed(key: &MacKey, proposal_id: &str, state: State, standing: &str, last_seq: u64, seal: &[u8]) -> Result<bool> {
+    Ok(key.verify("signoff proposal state", seal_message(proposal_id, state, standing, last_seq)?.as_bytes(), seal))
+}
+
+fn seal_message(proposal_id: &str, state: State, standing: &str, last_seq: u64) -> Result<String> {
+    canonical(&json!([proposal_id, state.as_str(), standing, last_seq]))
+}
+
+/// A standing as its canonical text.
+pub(super) fn standing_text(standing: &Standing) -> Result<String> {
+    canonical(&serde_json::to_value(standing).unwrap_or(Value::Null))
+}

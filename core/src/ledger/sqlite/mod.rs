@@ -1,0 +1,174 @@
+//! The embedded ledger: one SQLite file in WAL mode, one thread that owns the connection.
+//!
+//! The thread is what makes every call cancel-safe, and where several callers of one process will share a commit.
+
+mod chain;
+mod open;
+mod read;
+mod schema;
+mod verify;
+mod write;
+
+pub use open::LedgerOptions;
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::{
+    Advance, Advanced, Checkpoint, EvidenceRecord, Ledger, LedgerStats, NewProposal, NewRead, ProposalFilter, ProposalRecord,
+    ProposalSummary, ReceiptFilter, ReceiptRecord, Recorded, Verified,
+};
+use crate::error::{Code, Error, Result};
+use crate::primitives::{MacKey, Redactor};
+
+/// The embedded ledger.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    path: PathBuf,
+    key: MacKey,
+    warnings: Vec<String>,
+    sender: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+type Work = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// What the thread owns.
+struct Store {
+    connection: Connection,
+    key: MacKey,
+    path: PathBuf,
+}
+
+impl SqliteLedger {
+    fn start(store: Store, warnings: Vec<String>) -> Result<Self> {
+        let (path, key) = (store.path.clone(), store.key.clone());
+        let (sender, receiver) = mpsc::channel::<Work>();
+        let thread = std::thread::Builder::new()
+            .name("signoff-ledger".to_owned())
+            .spawn(move || {
+                let mut store = store;
+                while let Ok(work) = receiver.recv() {
+                    work(&mut store);
+                }
+            })
+            .map_err(|_| Error::new(Code::LedgerUnavailable).with("path", path.display()).with("reason", "no thread could be started"))?;
+        Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// Where the ledger is: beside the path asked for, if that held somebody else's file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static) -> Result<T> {
+        let (answer, wait) = oneshot::channel();
+        let gone = || Error::new(Code::LedgerUnavailable).with("reason", "its thread ended");
+        let job: Work = Box::new(move |store| {
+            // The caller may be gone; what was done stays done.
+            let _ = answer.send(work(store));
+        });
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(job).is_ok());
+        let result = if sent { wait.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
+        result.map_err(|error| error.with("path", self.path.display()))
+    }
+}
+
+impl Drop for SqliteLedger {
+    fn drop(&mut self) {
+        self.sender.take();
+        if let Some(thread) = self.thread.take() {
+            // The last close checkpoints the write-ahead log; a failure there loses nothing.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn redactor(&self) -> Redactor {
+        Redactor::new(self.key.clone())
+    }
+
+    fn sign_decision(&self, document: &str) -> String {
+        write::decision_mac(&self.key, document)
+    }
+
+    async fn record_read(&self, read: NewRead) -> Result<()> {
+        self.call(move |store| write::record_read(store, &read)).await
+    }
+
+    async fn record_proposal(&self, proposal: NewProposal) -> Result<Recorded> {
+        self.call(move |store| write::record_proposal(store, &proposal)).await
+    }
+
+    async fn load(&self, proposal_id: &str) -> Result<ProposalRecord> {
+        let id = proposal_id.to_owned();
+        self.call(move |store| read::load(store, &id)).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
+        self.call(move |store| write::advance(store, &advance)).await
+    }
+
+    async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>> {
+        self.call(move |store| read::list(store, &filter)).await
+    }
+
+    async fn receipts(&self, filter: ReceiptFilter) -> Result<Vec<ReceiptRecord>> {
+        self.call(move |store| read::receipts(store, &filter)).await
+    }
+
+    async fn evidence(&self, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
+        let id = evidence_id.to_owned();
+        self.call(move |store| read::evidence(store, &id)).await
+    }
+
+    async fn verify(&self, expect: Option<Checkpoint>, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified> {
+        self.call(move |store| verify::verify(store, expect, progress)).await
+    }
+
+    async fn stats(&self) -> Result<LedgerStats> {
+        self.call(|store| read::stats(store)).await
+    }
+}
+
+/// Turns a driver's error into ours; its text stays behind.
+trait Failed<T> {
+    fn failed(self) -> Result<T>;
+}
+
+impl<T> Failed<T> for rusqlite::Result<T> {
+    fn failed(self) -> Result<T> {
+        self.map_err(|error| {
+            let unavailable = |reason: &str| Error::new(Code::LedgerUnavailable).with("reason", reason);
+            let tampered = || chain::tampered("the file", "a row or page is missing or has another type");
+            match error {
+                rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                    ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Code::LedgerBusy.into(),
+                    ErrorCode::DiskFull => unavailable("the disk is full"),
+                    ErrorCode::ReadOnly => unavailable("it cannot be written"),
+                    ErrorCode::SystemIoFailure => unavailable("reading or writing it failed"),
+                    ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => tampered(),
+                    ErrorCode::ConstraintViolation => Error::new(Code::Internal).with("detail", "a ledger constraint"),
+                    _ => unavailable("the database engine refused"),
+                },
+                rusqlite::Error::QueryReturnedNoRows
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..) => tampered(),
+                _ => unavailable("the database engine refused"),
+            }
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! Reading: nothing leaves the ledger that was not checked against the chain and the key.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::chain::{ROOT, StoredEvent, check, head, sealed, tampered};
+use super::schema::FORMAT;
+use super::write::decision_mac;
+use super::{Failed, Store};
+use crate::error::{Code, Error, Result};
+use crate::ledger::{
+    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalFilter, ProposalRecord, ProposalSummary,
+    ReceiptFilter, ReceiptRecord, Standing,
+};
+use crate::primitives::{Digest, Instant, MacKey};
+use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
+
+pub(super) const EVENT_COLUMNS: &str = "seq, kind, subject, actor, at, detail, hash, mac";
+
+pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent {
+        seq: row.get(0)?,
+        kind: row.get(1)?,
+        subject: row.get(2)?,
+        actor: row.get(3)?,
+        at: row.get(4)?,
+        detail: row.get(5)?,
+        hash: row.get(6)?,
+        mac: row.get(7)?,
+    })
+}
+
+/// A proposal's state as its events tell it.
+#[derive(Debug, Clone)]
+pub(super) struct Folded {
+    pub state: State,
+    pub standing: Standing,
+    pub last_seq: u64,
+}
+
+/// Folds one lifecycle event; refuses a move that the table does not have.
+pub(super) fn fold(before: Option<&Folded>, event: &StoredEvent, detail: &Value) -> Result<Folded> {
+    let broken = || tampered(format!("event {}", event.seq), "it does not follow the lifecycle");
+    let to = detail.get("to").and_then(Value::as_str).and_then(State::parse).ok_or_else(broken)?;
+    let standing = detail.get("standing").cloned().and_then(|value| serde_json::from_value(value).ok()).ok_or_else(broken)?;
+    let named = detail.get("event").and_then(Value::as_str).and_then(Event::parse);
+    let allowed = match (before, named) {
+        (None, None) => event.kind == "proposal_created" && to == State::PendingReview,
+        (Some(before), Some(named)) => before.state.after(named).ok() == Some(to),
+        _ => false,
+    };
+    if allowed { Ok(Folded { state: to, standing, last_seq: event.seq }) } else { Err(broken()) }
+}
+
+/// The stored row of a proposal.
+pub(super) struct StoredProposal {
+    pub seq: u64,
+    pub proposal_id: String,
+    pub document: String,
+    pub facts: String,
+    pub state: String,
+    pub standing: String,
+    pub last_seq: u64,
+    pub seal: Vec<u8>,
+}
+
+pub(super) const PROPOSAL_COLUMNS: &str = "seq, proposal_id, document, facts, state, standing, last_seq, seal";
+
+pub(super) fn proposal_row(row: &Row<'_>) -> rusqlite::Result<StoredProposal> {
+    Ok(StoredProposal {
+        seq: row.get(0)?,
+        proposal_id: row.get(1)?,
+        document: row.get(2)?,
+        facts: row.get(3)?,
+        state: row.get(4)?,
+        standing: row.get(5)?,
+        last_seq: row.get(6)?,
+        seal: row.get(7)?,
+    })
+}
+
+impl StoredProposal {
+    /// The change set, if its hash is the hash of what is stored; and the state, if it is signed and as the events tell.
+    pub(super) fn check(&self, key: &MacKey, folded: &Folded) -> Result<(ChangeSet, Facts)> {
+        let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
+        let change_set = ChangeSet::parse(&self.document).map_err(|_| broken("its change set is not one"))?;
+        change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
+        if change_set.proposal_id != self.proposal_id {
+            return Err(broken("its change set is another's"));
+        }
+        let state = State::parse(&self.state).ok_or_else(|| broken("its state is not a state"))?;
+        let standing: Standing = serde_json::from_str(&self.standing).map_err(|_| broken("its standing is not one"))?;
+        if !sealed(key, &self.proposal_id, state, &self.standing, self.last_seq, &self.seal)? {
+            return Err(broken("its state is not signed by us"));
+        }
+        if state != folded.state || standing != folded.standing || self.last_seq != folded.last_seq {
+            return Err(broken("its state is not what its events tell"));
+        }
+        let facts = serde_json::from_str(&self.facts).map_err(|_| broken("its facts are not readable"))?;
+        Ok((change_set, facts))
+    }
+}
+
+pub(super) fn load(store: &Store, proposal_id: &str) -> Result<ProposalRecord> {
+    // One snapshot for all the selects.
+    store.connection.execute_batch("BEGIN DEFERRED").failed()?;
+    let result = head(&store.connection, &store.key).and_then(|_| load_in(&store.connection, &store.key, proposal_id));
+    let ended = store.connection.execute_batch("COMMIT").failed();
+    result.and_then(|record| ended.map(|()| record))
+}
+
+pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) -> Result<ProposalRecord> {
+    let stored = connection
+        .prepare_cached(&format!("SELECT {PROPOSAL_COLUMNS} FROM proposals WHERE proposal_id = ?1"))
+        .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
+        .failed()?
+        .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))?;
+    let events = connection
+        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"))
+        .and_then(|mut statement| statement.query_map([proposal_id], event_row)?.collect::<rusqlite::Result<Vec<_>>>())
+        .failed()?;
+    let broken = |problem: &str| tampered(format!("proposal {proposal_id}"), problem);
+
+    let mut folded: Option<Folded> = None;
+    let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for event in &events {
+        let previous = predecessor(connection, event.seq)?;
+        let hash = check(connection, key, previous, event)?;
+        let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
+        folded = Some(fold(folded.as_ref(), event, &detail)?);
+        if let Some(decision) = decision(connection, key, event.seq)? {
+            decisions.push(decision);
+        }
+        if let Some(text) = document(connection, "writeback_jobs", event.seq)? {
+            jobs.push(WritebackJob::parse(&text).map_err(|_| broken("its job is not one"))?);
+        }
+        if let Some(receipt) = receipt(connection, event.seq)? {
+            receipts.push(receipt);
+        }
+        let at = Instant::parse(&event.at).map_err(|_| broken("an event has no time"))?;
+        history.push(EventRecord { seq: event.seq, kind: event.kind.clone(), actor: event.actor.clone(), at, detail, hash });
+    }
+    let folded = folded.ok_or_else(|| broken("it has no events"))?;
+    let (change_set, facts) = stored.check(key, &folded)?;
+    if events.first().map(|event| event.seq) != Some(stored.seq) {
+        return Err(broken("it was not made by its first event"));
+    }
+    Ok(ProposalRecord {
+        change_set,
+        document: stored.document,
+        facts,
+        state: folded.state,
+        standing: folded.standing,
+        created_seq: stored.seq,
+        last_seq: stored.last_seq,
+        events: history,
+        decisions,
+        jobs,
+        receipts,
+    })
+}
+
+/// The hash before an event.
+fn predecessor(connection: &Connection, seq: u64) -> Result<Digest> {
+    if seq <= 1 {
+        return Ok(Digest::from_bytes(ROOT));
+    }
+    connection
+        .prepare_cached("SELECT hash FROM events WHERE seq = ?1")
+        .and_then(|mut statement| statement.query_row([seq - 1], |row| row.get::<_, [u8; 32]>(0)).optional())
+        .failed()?
+        .map(Digest::from_bytes)
+        .ok_or_else(|| tampered(format!("event {}", seq - 1), "it is missing"))
+}
+
+fn document(connection: &Connection, table: &str, seq: u64) -> Result<Option<String>> {
+    connection
+        .prepare_cached(&format!("SELECT document FROM {table} WHERE seq = ?1"))
+        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
+        .failed()
+}
+
+/// The decision of an event, its own signature checked.
+pub(super) fn decision(connection: &Connection, key: &MacKey, seq: u64) -> Result<Option<Decision>> {
+    let row = connection
+        .prepare_cached("SELECT document, mac FROM approvals WHERE seq = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()
+        })
+        .failed()?;
+    let Some((document, mac)) = row else { return Ok(None) };
+    let tag = hex::decode(&mac).unwrap_or_default();
+    if !key.verify("signoff decision", document.as_bytes(), &tag) || decision_mac(key, &document) != mac {
+        return Err(tampered(format!("event {seq}"), "the decision's signature is not ours"));
+    }
+    parse(&document, seq).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(document: &str, seq: u64) -> Result<T> {
+    serde_json::from_str(document).map_err(|_| tampered(format!("event {seq}"), "a document does not parse"))
+}
+
+/// The receipt of an event, its own hash checked.
+pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<ReceiptRecord>> {
+    let row = connection
+        .prepare_cached("SELECT document, details FROM receipts WHERE seq = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))).optional()
+        })
+        .failed()?;
+    let Some((document, details)) = row else { return Ok(None) };
+    let broken = || tampered(format!("event {seq}"), "the receipt's hash is not the hash of what it says");
+    let receipt = ExecutionReceipt::parse(&document).map_err(|_| broken())?;
+    receipt.verify_hash().map_err(|_| broken())?;
+    let details = details.map(|text| parse(&text, seq)).transpose()?;
+    Ok(Some(ReceiptRecord { seq, receipt, details }))
+}
+
+fn page(limit: u32) -> u32 {
+    if limit == 0 { 20 } else { limit.min(200) }
+}
+
+pub(super) fn list(store: &Store, filter: &ProposalFilter) -> Result<Vec<ProposalSummary>> {
+    let state = filter.state.map_or("1", |_| "state = ?3");
+    let sql = format!("SELECT {PROPOSAL_COLUMNS} FROM proposals WHERE seq < ?1 AND {state} ORDER BY seq DESC LIMIT ?2");
+    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
+    let mut statement = store.connection.prepare_cached(&sql).failed()?;
+    let limit = page(filter.limit);
+    let rows = match filter.state {
+        Some(state) => statement.query_map((before, limit, state.as_str()), proposal_row),
+        None => statement.query_map((before, limit), proposal_row),
+    };
+    let rows = rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>).failed()?;
+    rows.into_iter().map(|row| summary(&store.key, row)).collect()
+}
+
+/// A list checks each row's own seals; the chain around it is checked when a proposal is loaded.
+fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
+    let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
+    let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
+    change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
+    let state = State::parse(&row.state).ok_or_else(|| broken("its state is not a state"))?;
+    if !sealed(key, &row.proposal_id, state, &row.standing, row.last_seq, &row.seal)? {
+        return Err(broken("its state is not signed by us"));
+    }
+    Ok(ProposalSummary {
+        seq: row.seq,
+        proposal_id: row.proposal_id,
+        proposal_hash: change_set.integrity.proposal_hash,
+        state,
+        action: change_set.action,
+        tenant_id: change_set.scope.tenant_id,
+        principal: change_set.principal.id,
+        business_object: change_set.scope.business_object,
+        object_id: change_set.scope.object_id,
+        created_at: change_set.created_at,
+    })
+}
+
+pub(super) fn receipts(store: &Store, filter: &ReceiptFilter) -> Result<Vec<ReceiptRecord>> {
+    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
+    let limit = page(filter.limit);
+    let connection = &store.connection;
+    let seqs: Vec<u64> = match &filter.proposal_id {
+        Some(id) => connection
+            .prepare_cached(
+                "SELECT r.seq FROM receipts r JOIN events e ON e.seq = r.seq WHERE r.seq < ?1 AND e.subject = ?3 ORDER BY r.seq DESC LIMIT ?2",
+            )
+            .and_then(|mut statement| statement.query_map((before, limit, id), |row| row.get(0))?.collect()),
+        None => connection
+            .prepare_cached("SELECT seq FROM receipts WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")
+            .and_then(|mut statement| statement.query_map((before, limit), |row| row.get(0))?.collect()),
+    }
+    .failed()?;
+    seqs.into_iter().filter_map(|seq| receipt(connection, seq).transpose()).collect()
+}
+
+pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
+    let connection = &store.connection;
+    let row = connection
+        .prepare_cached("SELECT seq, document FROM evidence WHERE evidence_id = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([evidence_id], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))).optional()
+        })
+        .failed()?;
+    let Some((seq, text)) = row else { return Ok(None) };
+    let event = connection
+        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
+        .and_then(|mut statement| statement.query_row([seq], event_row))
+        .failed()?;
+    check(connection, &store.key, predecessor(connection, seq)?, &event)?;
+    let audit = document(connection, "query_audit", seq)?.map_or(Ok(Value::Null), |text| parse(&text, seq))?;
+    let at = Instant::parse(&event.at).map_err(|_| tampered(format!("event {seq}"), "it has no time"))?;
+    Ok(Some(EvidenceRecord { id: evidence_id.to_owned(), at, document: parse(&text, seq)?, audit }))
+}
+
+pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
+    let connection = &store.connection;
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).failed();
+    let mut rows = BTreeMap::new();
+    for table in ["events", "proposals", "evidence", "query_audit", "approvals", "writeback_jobs", "receipts"] {
+        rows.insert(table.to_owned(), count(&format!("SELECT count(*) FROM {table}"))?);
+    }
+    let mut states = BTreeMap::new();
+    for state in State::ALL {
+        states.insert(state.as_str().to_owned(), count(&format!("SELECT count(*) FROM proposals WHERE state = '{state}'"))?);
+    }
+    let end = head(connection, &store.key)?;
+    let checkpoint = Checkpoint { size: end.size, head: end.hash };
+    Ok(LedgerStats {
+        path: store.path.display().to_string(),
+        format: FORMAT,
+        bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
+        rows,
+        states,
+        checkpoint: checkpoint.to_string(),
+    })
+}

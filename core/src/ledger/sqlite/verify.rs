@@ -1,0 +1,141 @@
+//! Verifying: everything that can be recomputed is, from the first event to the signed head.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::chain::{ROOT, check, head, tampered};
+use super::read::{EVENT_COLUMNS, Folded, PROPOSAL_COLUMNS, decision, event_row, fold, proposal_row, receipt};
+use super::schema::COVERED;
+use super::{Failed, Store};
+use crate::error::{Code, Error, Result};
+use crate::ledger::{Checkpoint, Verified};
+use crate::primitives::{Digest, canonical};
+use crate::protocol::{ChangeSet, WritebackJob};
+
+pub(super) fn verify(store: &Store, expect: Option<Checkpoint>, mut progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified> {
+    // One snapshot: a ledger in use verifies as it was at one moment.
+    store.connection.execute_batch("BEGIN DEFERRED").failed()?;
+    let result = run(store, expect.as_ref(), &mut *progress);
+    let ended = store.connection.execute_batch("COMMIT").failed();
+    result.and_then(|verified| ended.map(|()| verified))
+}
+
+fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified> {
+    let (connection, key) = (&store.connection, &store.key);
+    let end = head(connection, key)?;
+    let mut previous = Digest::from_bytes(ROOT);
+    let mut reached = 0_u64;
+    let mut expected_found = expect.is_none_or(|checkpoint| checkpoint.size == 0 && checkpoint.head == previous);
+    let mut proposals: HashMap<String, Folded> = HashMap::new();
+    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+
+    let mut statement = connection.prepare(&format!("SELECT {EVENT_COLUMNS} FROM events ORDER BY seq")).failed()?;
+    let mut cursor = statement.query([]).failed()?;
+    while let Some(row) = cursor.next().failed()? {
+        let event = event_row(row).failed()?;
+        if event.seq != reached + 1 {
+            return Err(tampered(format!("event {}", reached + 1), "it is missing"));
+        }
+        previous = check(connection, key, previous, &event)?;
+        reached = event.seq;
+        if expect.is_some_and(|checkpoint| checkpoint.size == reached) {
+            expected_found = expect.is_some_and(|checkpoint| checkpoint.head == previous);
+        }
+        for (table, _) in COVERED {
+            *rows.entry(table).or_default() += count(store, table, event.seq)?;
+        }
+        check_rows(store, event.seq, &event.subject)?;
+        if event.subject.starts_with("wrp_") {
+            let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
+            let folded = fold(proposals.get(&event.subject), &event, &detail)?;
+            proposals.insert(event.subject, folded);
+        }
+        if reached % 512 == 0 {
+            progress(reached, end.size);
+        }
+    }
+    if reached != end.size || previous != end.hash {
+        return Err(tampered(format!("event {}", reached + 1), "the chain ends before its signed head"));
+    }
+    for (table, covered) in rows {
+        let stored: u64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).failed()?;
+        if stored != covered {
+            return Err(tampered(format!("table {table}"), "it has rows that no event covers"));
+        }
+    }
+    check_proposals(store, &proposals)?;
+    if !expected_found {
+        let expected = expect.map(ToString::to_string).unwrap_or_default();
+        return Err(Error::new(Code::LedgerCheckpointMismatch).with("expected", expected).with("size", end.size));
+    }
+    progress(end.size, end.size);
+    Ok(Verified { checkpoint: Checkpoint { size: end.size, head: end.hash }, proposals: proposals.len() as u64 })
+}
+
+fn count(store: &Store, table: &str, seq: u64) -> Result<u64> {
+    store
+        .connection
+        .prepare_cached(&format!("SELECT count(*) FROM {table} WHERE seq = ?1"))
+        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
+        .failed()
+}
+
+/// The documents of one event: each in its canonical form, each belonging to the event's proposal.
+fn check_rows(store: &Store, seq: u64, subject: &str) -> Result<()> {
+    let connection = &store.connection;
+    let broken = |problem: &str| tampered(format!("event {seq}"), problem);
+    let of = |proposal_id: &str, what: &str| {
+        if proposal_id == subject { Ok(()) } else { Err(broken(&format!("its {what} is another proposal's"))) }
+    };
+    if let Some(decision) = decision(connection, &store.key, seq)? {
+        of(&decision.proposal_id, "decision")?;
+    }
+    if let Some(receipt) = receipt(connection, seq)? {
+        of(&receipt.receipt.proposal_id, "receipt")?;
+    }
+    for table in ["evidence", "query_audit", "writeback_jobs"] {
+        let text: Option<String> = connection
+            .prepare_cached(&format!("SELECT max(document) FROM {table} WHERE seq = ?1"))
+            .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
+            .failed()?;
+        let Some(text) = text else { continue };
+        let value: Value = serde_json::from_str(&text).map_err(|_| broken("a document does not parse"))?;
+        if canonical(&value).ok().as_deref() != Some(&text) {
+            return Err(broken("a document is not in its canonical form"));
+        }
+        if table == "writeback_jobs" {
+            let job = WritebackJob::parse(&text).map_err(|_| broken("its job is not one"))?;
+            of(&job.proposal_id, "job")?;
+            check_job(store, &job).map_err(|problem| broken(problem))?;
+        }
+    }
+    Ok(())
+}
+
+/// A job says what its proposal says, and nothing else.
+fn check_job(store: &Store, job: &WritebackJob) -> Result<(), &'static str> {
+    let document: String = store
+        .connection
+        .prepare_cached("SELECT document FROM proposals WHERE proposal_id = ?1")
+        .and_then(|mut statement| statement.query_row([&job.proposal_id], |row| row.get(0)))
+        .map_err(|_| "its job's proposal is missing")?;
+    let set = ChangeSet::parse(&document).map_err(|_| "its job's proposal does not parse")?;
+    let same = job.proposal_hash == set.integrity.proposal_hash
+        && job.target.primary_key == set.source.primary_key
+        && job.patch == set.patch
+        && job.allowed_columns == set.guards.allowed_columns
+        && job.tenant_guard == set.guards.tenant;
+    if same { Ok(()) } else { Err("its job differs from its proposal") }
+}
+
+fn check_proposals(store: &Store, folded: &HashMap<String, Folded>) -> Result<()> {
+    let mut statement = store.connection.prepare(&format!("SELECT {PROPOSAL_COLUMNS} FROM proposals ORDER BY seq")).failed()?;
+    let rows = statement.query_map([], proposal_row).failed()?;
+    for row in rows {
+        let row = row.failed()?;
+        let told = folded.get(&row.proposal_id).ok_or_else(|| tampered(format!("proposal {}", row.proposal_id), "it has no events"))?;
+        row.check(&store.key, told)?;
+    }
+    Ok(())
+}

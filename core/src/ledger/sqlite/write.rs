@@ -1,0 +1,363 @@
+//! Writing: one step, one transaction, one event.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::chain::{Draft, Head, append, head, seal, sealed, standing_text, tampered};
+use super::read::load_in;
+use super::{Failed, Store};
+use crate::error::{Code, Error, Result};
+use crate::fault_point;
+use crate::ledger::{Advance, Advanced, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
+use crate::primitives::{Instant, MacKey, canonical, digest_of};
+use crate::protocol::{ChangeSet, ChangeSetMode, Event, State};
+
+const ACTIVE: &str = "state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
+
+/// The signature of a decision, as 64 hex digits.
+pub(super) fn decision_mac(key: &MacKey, document: &str) -> String {
+    hex::encode(key.tag("signoff decision", document.as_bytes()))
+}
+
+/// Runs `work` in a transaction that takes the write lock first, so that nothing read in it can be stale.
+pub(super) fn transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    fault_point!("fault:ledger.begin");
+    connection.execute_batch("BEGIN IMMEDIATE").failed()?;
+    let result = work(connection).and_then(|value| {
+        fault_point!("fault:ledger.commit");
+        connection.execute_batch("COMMIT").failed()?;
+        fault_point!("fault:ledger.committed");
+        Ok(value)
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        // If even this fails the connection is broken, and closing it rolls back.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    result
+}
+
+pub(super) fn record_read(store: &mut Store, read: &NewRead) -> Result<()> {
+    let key = &store.key;
+    transaction(&store.connection, |connection| {
+        let previous = head(connection, key)?;
+        insert_read(connection, previous.size + 1, read)?;
+        let (kind, subject) = match &read.evidence {
+            Some(evidence) => ("evidence_recorded", evidence.id.as_str()),
+            None => ("read_denied", ""),
+        };
+        append(connection, key, previous, &Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() })?;
+        Ok(())
+    })
+}
+
+fn insert_read(connection: &Connection, seq: u64, read: &NewRead) -> Result<()> {
+    if let Some(evidence) = &read.evidence {
+        connection
+            .prepare_cached("INSERT INTO evidence (seq, evidence_id, document) VALUES (?1, ?2, ?3)")
+            .and_then(|mut statement| statement.execute(params![seq, evidence.id, text(&evidence.document)]))
+            .failed()?;
+    }
+    connection
+        .prepare_cached("INSERT INTO query_audit (seq, document) VALUES (?1, ?2)")
+        .and_then(|mut statement| statement.execute(params![seq, text(&read.audit)]))
+        .failed()?;
+    Ok(())
+}
+
+/// Evidence holds scalars only, whose large numbers are strings: it always has a canonical form.
+fn text(value: &Value) -> String {
+    canonical(value).unwrap_or_default()
+}
+
+/// Sixteen bytes that name an object or a row.
+fn short_key(value: &Value) -> Result<Vec<u8>> {
+    Ok(digest_of(value)?.as_bytes().iter().copied().take(16).collect())
+}
+
+fn object_key(change_set: &ChangeSet) -> Result<Option<Vec<u8>>> {
+    if change_set.mode != ChangeSetMode::ReviewRequired {
+        return Ok(None);
+    }
+    let scope = &change_set.scope;
+    short_key(&json!([scope.tenant_id, change_set.action, scope.object_id])).map(Some)
+}
+
+fn row_key(change_set: &ChangeSet) -> Result<Vec<u8>> {
+    let source = &change_set.source;
+    short_key(&json!([source.source_id, source.schema, source.table, source.primary_key.value, change_set.scope.tenant_id]))
+}
+
+pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Result<Recorded> {
+    let key = &store.key;
+    let change_set = &proposal.change_set;
+    let document = change_set.canonical()?;
+    let facts = text(&serde_json::to_value(&proposal.facts).unwrap_or(Value::Null));
+    let object_key = object_key(change_set)?;
+    transaction(&store.connection, |connection| {
+        let mut previous = head(connection, key)?;
+        let mut superseded = None;
+        if let Some(object_key) = &object_key {
+            let active: Option<String> = connection
+                .prepare_cached(&format!("SELECT proposal_id FROM proposals WHERE object_key = ?1 AND {ACTIVE}"))
+                .and_then(|mut statement| statement.query_row([object_key], |row| row.get(0)).optional())
+                .failed()?;
+            if let Some(active) = active {
+                let record = load_in(connection, key, &active)?;
+                match succession(&record, proposal) {
+                    Succession::Same => return Ok(Recorded::Existing(Box::new(record))),
+                    Succession::Refused => return Err(refused(&record, change_set)),
+                    Succession::Ends(event, reason) => {
+                        let step = Step { event, actor: &change_set.principal.id, at: proposal.read.at, reason: Some(reason) };
+                        previous = step_in(connection, key, previous, &record, &step)?;
+                        superseded = (event == Event::Cancel).then(|| record.id().to_owned());
+                    }
+                }
+            }
+        }
+        let seq = previous.size + 1;
+        insert_read(connection, seq, &proposal.read)?;
+        fault_point!("fault:ledger.rows");
+        let standing = standing_text(&Standing { expires_at: proposal.expires_at, ..Standing::default() })?;
+        let state = State::PendingReview;
+        connection
+            .prepare_cached(
+                "INSERT INTO proposals (seq, proposal_id, object_key, row_key, document, facts, state, standing, last_seq, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?1, ?9)",
+            )
+            .and_then(|mut statement| {
+                let sealed = seal(key, &change_set.proposal_id, state, &standing, seq).unwrap_or([0; 32]);
+                let row = row_key(change_set).unwrap_or_default();
+                statement.execute(params![seq, change_set.proposal_id, object_key, row, document, facts, state.as_str(), standing, sealed])
+            })
+            .failed()?;
+        let detail = lifecycle_detail(None, state, &standing, None)?;
+        let draft = Draft {
+            kind: "proposal_created",
+            subject: &change_set.proposal_id,
+            actor: &change_set.principal.id,
+            at: proposal.read.at,
+            detail,
+        };
+        append(connection, key, previous, &draft)?;
+        fault_point!("fault:ledger.event");
+        Ok(Recorded::New { superseded })
+    })
+}
+
+/// What an active proposal for the same object means for a new one.
+enum Succession {
+    Same,
+    Ends(Event, &'static str),
+    Refused,
+}
+
+fn succession(record: &ProposalRecord, new: &NewProposal) -> Succession {
+    let (old_set, new_set) = (&record.change_set, &new.change_set);
+    let lapsed = record.standing.expires_at.is_some_and(|end| end <= new.read.at);
+    if lapsed && !record.state.is_in_flight() {
+        return Succession::Ends(Event::Expire, "expired");
+    }
+    let same_principal = old_set.principal.id == new_set.principal.id;
+    let same_authority = record.facts.authority == new.facts.authority;
+    let same_row = old_set.before == new_set.before && record.facts.classes == new.facts.classes;
+    if same_principal && same_authority && same_row && old_set.patch == new_set.patch {
+        Succession::Same
+    } else if same_principal && !same_row && record.state == State::PendingReview {
+        Succession::Ends(Event::Cancel, "superseded")
+    } else {
+        Succession::Refused
+    }
+}
+
+/// Another principal learns that there is one, not which.
+fn refused(record: &ProposalRecord, change_set: &ChangeSet) -> Error {
+    let error = Error::new(Code::ProposalActive);
+    if record.change_set.principal.id == change_set.principal.id {
+        error.with("proposal", record.id())
+    } else {
+        error.with("proposal", "it is somebody else's")
+    }
+}
+
+/// What an event says of the lifecycle; a verification folds these.
+fn lifecycle_detail(event: Option<Event>, to: State, standing: &str, reason: Option<&str>) -> Result<String> {
+    let standing: Value = serde_json::from_str(standing).unwrap_or(Value::Null);
+    let mut detail = json!({ "to": to, "standing": standing });
+    if let Some(object) = detail.as_object_mut() {
+        if let Some(event) = event {
+            object.insert("event".to_owned(), Value::from(event.as_str()));
+        }
+        if let Some(reason) = reason {
+            object.insert("reason".to_owned(), Value::from(reason));
+        }
+    }
+    canonical(&detail)
+}
+
+struct Step<'a> {
+    event: Event,
+    actor: &'a str,
+    at: Instant,
+    reason: Option<&'a str>,
+}
+
+/// A step inside somebody else's transaction, without rows of its own.
+fn step_in(connection: &Connection, key: &MacKey, previous: Head, record: &ProposalRecord, step: &Step<'_>) -> Result<Head> {
+    let state = record.state.after(step.event)?;
+    let standing = standing_text(&record.standing)?;
+    let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason)?;
+    let draft = Draft { kind: kind_of(step.event), subject: record.id(), actor: step.actor, at: step.at, detail };
+    let head = append(connection, key, previous, &draft)?;
+    update_proposal(connection, key, record.id(), record.last_seq, state, &standing, head.size)?;
+    Ok(head)
+}
+
+/// The event's name in the log; v1's word where v1 has one.
+fn kind_of(event: Event) -> &'static str {
+    match event {
+        Event::Approve => "proposal_approved",
+        Event::Reject => "proposal_rejected",
+        Event::Cancel => "proposal_canceled",
+        Event::Expire => "proposal_expired",
+        Event::Claim => "proposal_pending_worker",
+        Event::Release => "proposal_released",
+        Event::Lost => "writeback_outcome_unknown",
+        Event::Applied => "writeback_applied",
+        Event::Conflict => "writeback_conflict",
+        Event::Failed => "writeback_failed",
+        Event::Tombstoned => "writeback_canceled",
+    }
+}
+
+fn update_proposal(
+    connection: &Connection,
+    key: &MacKey,
+    proposal_id: &str,
+    expected_seq: u64,
+    state: State,
+    standing: &str,
+    seq: u64,
+) -> Result<()> {
+    let seal = seal(key, proposal_id, state, standing, seq)?;
+    let moved = connection
+        .prepare_cached("UPDATE proposals SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE proposal_id = ?5 AND last_seq = ?6")
+        .and_then(|mut statement| statement.execute(params![state.as_str(), standing, seq, seal, proposal_id, expected_seq]))
+        .failed()?;
+    if moved == 1 { Ok(()) } else { Err(Error::new(Code::Internal).with("detail", "a proposal moved inside our transaction")) }
+}
+
+pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanced>> {
+    let key = &store.key;
+    transaction(&store.connection, |connection| {
+        let previous = head(connection, key)?;
+        let row = connection
+            .prepare_cached("SELECT state, standing, last_seq, seal, seq, row_key, document FROM proposals WHERE proposal_id = ?1")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([&step.proposal_id], |row| {
+                        Ok(Present {
+                            state: row.get(0)?,
+                            standing: row.get(1)?,
+                            last_seq: row.get(2)?,
+                            seal: row.get(3)?,
+                            created_seq: row.get(4)?,
+                            row_key: row.get(5)?,
+                            document: row.get(6)?,
+                        })
+                    })
+                    .optional()
+            })
+            .failed()?
+            .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", &step.proposal_id))?;
+        if row.last_seq != step.expected_seq {
+            return Ok(None);
+        }
+        let broken = |problem: &str| tampered(format!("proposal {}", step.proposal_id), problem);
+        let present = State::parse(&row.state).ok_or_else(|| broken("its state is not a state"))?;
+        if !sealed(key, &step.proposal_id, present, &row.standing, row.last_seq, &row.seal)? {
+            return Err(broken("its state is not signed by us"));
+        }
+        let state = present.after(step.event)?;
+        let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &step.proposal_id, &row)? } else { None };
+
+        let seq = previous.size + 1;
+        insert_rows(connection, key, seq, step)?;
+        fault_point!("fault:ledger.rows");
+        let standing = standing_text(&step.standing)?;
+        let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
+        let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
+        let draft = Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
+        append(connection, key, previous, &draft)?;
+        update_proposal(connection, key, &step.proposal_id, row.last_seq, state, &standing, seq)?;
+        fault_point!("fault:ledger.event");
+        Ok(Some(Advanced { seq, state, overtaken_by }))
+    })
+}
+
+struct Present {
+    state: String,
+    standing: String,
+    last_seq: u64,
+    seal: Vec<u8>,
+    created_seq: u64,
+    row_key: Vec<u8>,
+    document: String,
+}
+
+/// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
+/// one expects, makes it a conflict, even if nothing in the row tells.
+fn row_rivals(connection: &Connection, proposal_id: &str, row: &Present) -> Result<Option<String>> {
+    let busy: Option<String> = connection
+        .prepare_cached(
+            "SELECT proposal_id FROM proposals WHERE row_key = ?1 AND state IN ('pending_worker', 'outcome_unknown') AND proposal_id <> ?2",
+        )
+        .and_then(|mut statement| statement.query_row(params![row.row_key, proposal_id], |row| row.get(0)).optional())
+        .failed()?;
+    if let Some(other) = busy {
+        return Err(Error::new(Code::RowBusy).with("other", other));
+    }
+    let version = ChangeSet::parse(&row.document)?.guards.expected_version;
+    let mut statement = connection
+        .prepare_cached("SELECT proposal_id, document FROM proposals WHERE row_key = ?1 AND state = 'applied' AND last_seq > ?2")
+        .failed()?;
+    let later = statement
+        .query_map(params![row.row_key, row.created_seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+        .failed()?;
+    for (other, document) in later {
+        let theirs = ChangeSet::parse(&document)?.guards.expected_version;
+        // A row hash says nothing of columns outside it, so any change since counts.
+        let weak = [&version, &theirs].iter().any(|version| version.column.as_str() == "__row_hash");
+        if weak || theirs == version {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+fn insert_rows(connection: &Connection, key: &MacKey, seq: u64, step: &Advance) -> Result<()> {
+    let to_text = |value: Result<Value, serde_json::Error>| canonical(&value.unwrap_or(Value::Null));
+    if let Some(decision) = &step.decision {
+        let document = to_text(serde_json::to_value(decision))?;
+        let mac = decision_mac(key, &document);
+        connection
+            .prepare_cached("INSERT INTO approvals (seq, document, mac) VALUES (?1, ?2, ?3)")
+            .and_then(|mut statement| statement.execute(params![seq, document, mac]))
+            .failed()?;
+    }
+    if let Some(job) = &step.job {
+        let document = to_text(serde_json::to_value(job))?;
+        connection
+            .prepare_cached("INSERT INTO writeback_jobs (seq, document) VALUES (?1, ?2)")
+            .and_then(|mut statement| statement.execute(params![seq, document]))
+            .failed()?;
+    }
+    if let Some(new) = &step.receipt {
+        let document = to_text(serde_json::to_value(&new.receipt))?;
+        let details = new.details.as_ref().map(text);
+        connection
+            .prepare_cached("INSERT INTO receipts (seq, document, details) VALUES (?1, ?2, ?3)")
+            .and_then(|mut statement| statement.execute(params![seq, document, details]))
+            .failed()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Who is asking, and for which tenant. Never from the model.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Runtime;
+use crate::contract::{Capability, Provider, TrustedContext};
+use crate::error::{Code, Error, Result};
+
+/// Where environment variables come from; a test hands in its own. `SIGNOFF_X` beats `SYNAPSOR_X`.
+#[derive(Clone)]
+pub struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl Environment {
+    /// The process's own.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(|name| std::env::var(name).ok())
+    }
+
+    /// One that looks names up with this function.
+    pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(lookup))
+    }
+
+    /// The value of a variable; empty is unset.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        let ours = name.strip_prefix("SYNAPSOR_").map(|rest| format!("SIGNOFF_{rest}"));
+        ours.and_then(|ours| (self.0)(&ours)).filter(|value| !value.is_empty()).or_else(|| (self.0)(name).filter(|value| !value.is_empty()))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Environment(…)")
+    }
+}
+
+/// Who calls, as the embedding application vouches for it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Caller {
+    /// Tenant and principal come from the contract's provider.
+    #[default]
+    FromContract,
+    /// The application authenticated the caller itself.
+    Trusted {
+        /// The tenant.
+        tenant: String,
+        /// The principal.
+        principal: String,
+    },
+}
+
+/// Tenant and principal, resolved for one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub tenant: String,
+    pub principal: String,
+    pub provenance: &'static str,
+}
+
+impl Runtime {
+    pub(super) fn bind(&self, capability: &Capability, caller: &Caller) -> Result<Bound> {
+        if let Caller::Trusted { tenant, principal } = caller {
+            return bound(tenant.clone(), principal.clone(), "trusted_session");
+        }
+        let context = self
+            .need_contract()?
+            .context_of(capability)
+            .ok_or_else(|| Error::new(Code::TrustedContextMissing).with("capability", &capability.name))?;
+        let (tenant, principal) = match context.provider {
+            Provider::Environment => (
+                self.variable(context, "tenant", context.tenant_id_env.as_deref().unwrap_or("SYNAPSOR_TENANT_ID"), None)?,
+                self.variable(context, "principal", context.principal_env.as_deref().unwrap_or("SYNAPSOR_PRINCIPAL"), None)?,
+            ),
+            Provider::StaticDev => (
+                self.variable(context, "tenant", context.tenant_id_env.as_deref().unwrap_or(""), context.tenant_id.as_deref())?,
+                self.variable(context, "principal", context.principal_env.as_deref().unwrap_or(""), context.principal.as_deref())?,
+            ),
+            other => return Err(Error::new(Code::TrustedContextUnsupported).with("provider", other.as_str())),
+        };
+        bound(tenant, principal, context.provider.as_str())
+    }
+
+    fn variable(&self, context: &TrustedContext, binding: &str, name: &str, literal: Option<&str>) -> Result<String> {
+        let found = if name.is_empty() { None } else { self.environment.get(name) };
+        found.or_else(|| literal.map(str::to_owned)).filter(|value| !value.is_empty()).ok_or_else(|| {
+            let variable = if name.is_empty() { "it in the contract's values" } else { name };
+            Error::new(Code::TrustedBindingMissing).with("context", &context.name).with("binding", binding).with("variable", variable)
+        })
+    }
+}
+
+fn bound(tenant: String, principal: String, provenance: &'static str) -> Result<Bound> {
+    for (binding, value) in [("tenant", &tenant), ("principal", &principal)] {
+        if value.is_empty() || value.contains('\0') || crate::primitives::looks_secret(value) {
+            return Err(Error::new(Code::TrustedBindingMissing)
+                .with("context", provenance)
+                .with("binding", binding)
+                .with("variable", "a non-empty value that is not a credential"));
+        }
+    }
+    Ok(Bound { tenant, principal, provenance })
+}

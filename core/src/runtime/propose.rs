@@ -1,0 +1,245 @@
+//! From a row and arguments to a sealed change set.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::Runtime;
+use super::arguments::{Arguments, beyond};
+use super::context::Caller;
+use super::read::{Found, evidence};
+use crate::contract::{Capability, ConflictGuard, Engine, Kind, Mode, PatchValue};
+use crate::error::{Code, Error, Result};
+use crate::guard::row_hash;
+use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Recorded};
+use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
+use crate::protocol::{
+    Approval, ApprovalStatus, ChangeSet, ChangeSetMode, ChangeSetSchema, ChangeSource, ColumnValue, Evidence, Guards, Integrity,
+    Principal, PrincipalSource, SINGLE_TENANT_COLUMN, Scope, SourceKind, State, Writeback, WritebackMode, WritebackStatus,
+};
+
+/// The answer to a proposal.
+#[derive(Debug, Clone)]
+pub struct ProposalAnswer {
+    /// The change set: what was proposed, with its hash.
+    pub change_set: ChangeSet,
+    /// The proposal's state.
+    pub state: State,
+    /// True if exactly this had been proposed before and is still open.
+    pub existing: bool,
+    /// The older proposal that this one took the place of.
+    pub superseded: Option<String>,
+    /// The columns the model may see.
+    pub visible: Vec<Identifier>,
+    /// The name of the executor.
+    pub executor: String,
+    /// Where tenant and principal came from.
+    pub provenance: String,
+}
+
+impl Runtime {
+    /// Proposes a change. `arguments` is the text of a JSON object. The source is only read. Cancel-safe: the proposal
+    /// exists whole or not at all, and proposing it again answers the existing one.
+    ///
+    /// # Errors
+    /// Those of [`Runtime::read`], and `PROPOSALS_DISABLED`, `PATCH_*`, `NO_CHANGE`, `VALUE_NOT_REPRESENTABLE`,
+    /// `COLUMN_TYPE_MIXED`, `COLUMN_NOT_PATCHABLE`, `VERSION_IS_NULL`, `SECRET_MATERIAL_REJECTED`, `PROPOSAL_ACTIVE`.
+    pub async fn propose(&self, capability: &str, arguments: &str, caller: &Caller) -> Result<ProposalAnswer> {
+        let result = self.read_row(capability, arguments, caller, Kind::Proposal).await;
+        let (definition, found) = self.audited(capability, caller, result).await?;
+        let now = self.clock.now();
+        let built = self.build(definition, &found, now);
+        let proposal = self.audited(capability, caller, built).await?;
+        let (change_set, facts) = (proposal.change_set.clone(), proposal.facts.clone());
+        let recorded = self.ledger.record_proposal(proposal).await;
+        let answer = |change_set, state, facts: Facts, existing, superseded| ProposalAnswer {
+            change_set,
+            state,
+            existing,
+            superseded,
+            visible: facts.visible,
+            executor: facts.executor,
+            provenance: facts.provenance,
+        };
+        Ok(match self.audited(capability, caller, recorded).await? {
+            Recorded::New { superseded } => answer(change_set, State::PendingReview, facts, false, superseded),
+            Recorded::Existing(record) => {
+                let ProposalRecord { change_set, state, facts, .. } = *record;
+                answer(change_set, state, facts, true, None)
+            }
+        })
+    }
+
+    fn build(&self, capability: &Capability, found: &Found, now: Instant) -> Result<NewProposal> {
+        let contract = self.need_contract()?;
+        let source = self.source(&capability.source)?;
+        let patch = patch(capability, found)?;
+        let before = found.shown.clone();
+        let mut after = before.clone();
+        after.extend(patch.clone());
+        let target = &capability.target;
+        let expected_version = expected_version(capability, found)?;
+        let tenant = match &target.tenant_key {
+            Some(column) => ColumnValue { column: column.clone(), value: found.bound.tenant.as_str().into() },
+            None => ColumnValue { column: Identifier::new(SINGLE_TENANT_COLUMN)?, value: "single_tenant_dev".into() },
+        };
+        let proposal_id = format!("wrp_{}", self.ids.uuid());
+        let change_set = ChangeSet {
+            schema_version: ChangeSetSchema::V1,
+            proposal_id: proposal_id.clone(),
+            proposal_version: 1,
+            action: capability.name.clone(),
+            mode: if contract.mode == Mode::Shadow { ChangeSetMode::Shadow } else { ChangeSetMode::ReviewRequired },
+            principal: Principal { id: found.bound.principal.clone(), source: principal_source(found.bound.provenance) },
+            scope: Scope {
+                tenant_id: found.bound.tenant.clone(),
+                business_object: target.table.to_string(),
+                object_id: found.key.to_text().unwrap_or_default(),
+            },
+            source: ChangeSource {
+                kind: match source.engine {
+                    Engine::Postgres => SourceKind::ExternalPostgres,
+                    Engine::Mysql => SourceKind::ExternalMysql,
+                    Engine::Sqlite => SourceKind::ExternalSqlite,
+                },
+                source_id: source.name.clone(),
+                schema: target.schema.clone(),
+                table: target.table.clone(),
+                primary_key: ColumnValue { column: target.primary_key.clone(), value: found.key.clone() },
+            },
+            before,
+            patch,
+            after,
+            guards: Guards { tenant, allowed_columns: capability.allowed_columns.clone(), expected_version },
+            evidence: Evidence {
+                bundle_id: found.evidence_id.clone(),
+                query_fingerprint: found.fingerprint.to_string(),
+                items: Vec::new(),
+                extra: Default::default(),
+            },
+            approval: Approval {
+                status: ApprovalStatus::Pending,
+                required_role: capability.required_role.clone(),
+                extra: Default::default(),
+            },
+            writeback: Writeback {
+                status: WritebackStatus::NotApplied,
+                mode: WritebackMode::TrustedWorkerRequired,
+                executor: Some(executor_name(capability)),
+                extra: Default::default(),
+            },
+            source_database_mutated: false,
+            integrity: Integrity { proposal_hash: String::new() },
+            created_at: now.to_string(),
+        }
+        .seal()?;
+        change_set.validate()?;
+        let facts = Facts {
+            authority: contract.authority_digest(capability),
+            classes: found.row.classes.clone(),
+            types: found.row.types.clone(),
+            executor: executor_name(capability),
+            provenance: found.bound.provenance.to_owned(),
+            required_role: capability.required_role.clone(),
+            visible: capability.visible_columns.clone(),
+        };
+        let read = NewRead {
+            at: now,
+            actor: found.bound.principal.clone(),
+            evidence: Some(NewEvidence { id: found.evidence_id.clone(), document: evidence(capability, found) }),
+            audit: self.answered(capability, found, Some(&proposal_id)),
+        };
+        Ok(NewProposal { change_set, facts, read, expires_at: contract.proposal_ttl.end(now) })
+    }
+}
+
+fn executor_name(capability: &Capability) -> String {
+    capability.executor.clone().unwrap_or_else(|| "sql_update".to_owned())
+}
+
+fn principal_source(provenance: &str) -> PrincipalSource {
+    match provenance {
+        "environment" => PrincipalSource::Environment,
+        "static_dev" => PrincipalSource::StaticDev,
+        "cloud_session" => PrincipalSource::CloudSession,
+        _ => PrincipalSource::TrustedSession,
+    }
+}
+
+/// What the arguments want written. A column whose optional argument was left out is not in it: it stays untouched.
+pub(super) fn wanted(capability: &Capability, arguments: &Arguments) -> BTreeMap<Identifier, Scalar> {
+    capability
+        .patch
+        .iter()
+        .filter_map(|(column, value)| match value {
+            PatchValue::Fixed(value) => Some((column.clone(), value.clone())),
+            PatchValue::FromArg(name) => arguments.get(name).map(|value| (column.clone(), value.clone())),
+        })
+        .collect()
+}
+
+/// The patch as the columns will show it, inside every bound.
+fn patch(capability: &Capability, found: &Found) -> Result<BTreeMap<Identifier, Scalar>> {
+    let mut patch = BTreeMap::new();
+    for (column, value) in wanted(capability, &found.arguments) {
+        check_bounds(capability, &column, &value)?;
+        if value.to_text().is_some_and(|text| looks_secret(&text)) {
+            return Err(Error::new(Code::SecretMaterialRejected).with("path", format!("/patch/{column}")));
+        }
+        let normal = found.row.normal.get(&column).map_or(value, |normal| normal.value.clone());
+        check_transition(capability, found, &column, &normal)?;
+        patch.insert(column, normal);
+    }
+    let changes = |(column, value): (&Identifier, &Scalar)| !found.row.values.get(column).is_some_and(|now| now.same(value));
+    if patch.is_empty() || !patch.iter().any(changes) {
+        return Err(Code::NoChange.into());
+    }
+    Ok(patch)
+}
+
+fn check_bounds(capability: &Capability, column: &Identifier, value: &Scalar) -> Result<()> {
+    let Some(bounds) = capability.numeric_bounds.get(column) else { return Ok(()) };
+    let number = value.as_number_text().ok_or_else(|| Error::new(Code::PatchBoundTypeInvalid).with("column", column))?;
+    if let Some(limit) = beyond(&number, bounds.minimum.as_ref(), Ordering::Less) {
+        return Err(Error::new(Code::PatchBelowMinimum).with("column", column).with("limit", limit));
+    }
+    if let Some(limit) = beyond(&number, bounds.maximum.as_ref(), Ordering::Greater) {
+        return Err(Error::new(Code::PatchAboveMaximum).with("column", column).with("limit", limit));
+    }
+    Ok(())
+}
+
+fn check_transition(capability: &Capability, found: &Found, column: &Identifier, proposed: &Scalar) -> Result<()> {
+    let Some(guard) = capability.transition_guards.get(column) else { return Ok(()) };
+    let present = found.row.values.get(&guard.from_column);
+    let (Some(Scalar::Text(from)), Scalar::Text(to)) = (present, proposed) else {
+        return Err(Error::new(Code::PatchTransitionTypeInvalid).with("column", column));
+    };
+    if guard.allowed.get(from).is_some_and(|targets| targets.contains(to)) {
+        Ok(())
+    } else {
+        Err(Error::new(Code::PatchTransitionNotAllowed).with("column", column))
+    }
+}
+
+fn expected_version(capability: &Capability, found: &Found) -> Result<ColumnValue> {
+    match &capability.conflict_guard {
+        None => Err(Error::new(Code::ConflictGuardMissing).with("capability", &capability.name)),
+        Some(ConflictGuard::RowHash) => {
+            Ok(ColumnValue { column: Identifier::new("__row_hash")?, value: Scalar::Text(row_hash(&found.shown)?) })
+        }
+        Some(ConflictGuard::Column(column)) => {
+            let value = found.row.values.get(column).cloned().unwrap_or(Scalar::Null);
+            let class = found.row.classes.get(column).map_or("", String::as_str);
+            if value == Scalar::Null {
+                return Err(Error::new(Code::VersionIsNull).with("column", column));
+            }
+            if class == "real" {
+                return Err(Error::new(Code::VersionTypeUnsupported).with("column", column).with("class", class));
+            }
+            if value.to_text().is_some_and(|text| looks_secret(&text)) {
+                return Err(Error::new(Code::SecretMaterialRejected).with("path", format!("/before/{column}")));
+            }
+            Ok(ColumnValue { column: column.clone(), value })
+        }
+    }
+}
