@@ -184,6 +184,9 @@ catalogue! {
     ApprovalExpired = "APPROVAL_EXPIRED", Operator, 409, Refused, once, "the approval of `{proposal}` expired at {at}", "propose and approve again";
     ProposalHashMismatch = "PROPOSAL_HASH_MISMATCH", Operator, 409, Refused, once, "the hash given for `{proposal}` is not the hash of what is stored", "look at the proposal again and decide on what it shows now";
     ProposalVersionMismatch = "PROPOSAL_VERSION_MISMATCH", Operator, 409, Refused, once, "proposal `{proposal}` has version {stored}, not {given}";
+    ReceiptNotFound = "RECEIPT_NOT_FOUND", Operator, 404, Failed, once, "no receipt `{receipt}` in this ledger";
+    JobDiffers = "WRITEBACK_JOB_DIFFERS", Operator, 409, Refused, once, "the job says another {field} than the proposal that was approved; nothing was run";
+    LeaseExpired = "WRITEBACK_LEASE_EXPIRED", Operator, 409, Refused, once, "the job's lease ended at {at}", "apply the proposal by its id: the job is derived anew";
     TransitionNotAllowed = "TRANSITION_NOT_ALLOWED", Operator, 409, Refused, once, "event {event} does not apply to a proposal that is {state}";
     RoleRequired = "ROLE_REQUIRED", Operator, 403, Refused, once, "deciding on `{proposal}` needs role {role}";
     SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it";

@@ -86,6 +86,36 @@ impl Runtime {
         detached(async move { runtime.attempt(&id, &options, None).await }).await
     }
 
+    /// Applies the proposal that a job file belongs to, if the file says exactly what the approved proposal says. What is
+    /// run is derived from the proposal; the file only names it.
+    ///
+    /// # Errors
+    /// `WRITEBACK_JOB_DIFFERS`, `WRITEBACK_LEASE_EXPIRED`, and those of [`Self::apply`].
+    pub async fn apply_job(&self, job: &WritebackJob, options: &ApplyOptions) -> Result<Applied> {
+        let record = self.ledger.load(&job.proposal_id).await?;
+        let now = self.clock.now();
+        if job.lease.expires_at <= now {
+            return Err(Error::new(Code::LeaseExpired).with("at", job.lease.expires_at));
+        }
+        let derived = self.derive_job(&record, options, now)?;
+        let same = [
+            ("writeback_job_id", job.writeback_job_id == derived.writeback_job_id),
+            ("proposal_version", job.proposal_version == derived.proposal_version),
+            ("proposal_hash", job.proposal_hash == derived.proposal_hash),
+            ("source", job.runner_scope.source_id == derived.runner_scope.source_id && job.engine == derived.engine),
+            ("target", job.target == derived.target),
+            ("tenant_guard", job.tenant_guard == derived.tenant_guard),
+            ("allowed_columns", job.allowed_columns == derived.allowed_columns),
+            ("patch", job.patch == derived.patch),
+            ("conflict_guard", job.conflict_guard == derived.conflict_guard),
+            ("idempotency_key", job.idempotency_key == derived.idempotency_key),
+        ];
+        if let Some((field, _)) = same.iter().find(|(_, same)| !same) {
+            return Err(Error::new(Code::JobDiffers).with("field", field));
+        }
+        self.apply(&job.proposal_id, options).await
+    }
+
     /// Resolves an unknown outcome so that the change never lands, if it has not.
     pub(super) async fn tombstone(&self, proposal_id: &str, actor: &str) -> Result<Applied> {
         let runtime = self.clone();
