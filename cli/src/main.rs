@@ -1,1 +1,46 @@
-fn main(){}
+//! `signoff`: the operator's command line. It translates arguments and answers; every rule is in the library.
+
+mod args;
+mod commands;
+mod output;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::new(arguments.json());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(&arguments, &mut output)),
+        Err(_) => Err(signoff::Error::new(signoff::Code::Internal).with("detail", "no async runtime")),
+    };
+    match result {
+        Ok(exit) => ExitCode::from(exit),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(u8::from(error.exit()))
+        }
+    }
+}
+
+async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Demo(demo) => commands::demo::run(demo, output).await,
+        Command::Config(config) => commands::config::run(global, config, output),
+        Command::Tools(tools) => commands::tools::run(global, tools, output),
+        Command::Propose(propose) => commands::propose::run(global, propose, output).await,
+        Command::Proposals(proposals) => commands::proposals::run(global, proposals, output).await,
+        Command::Apply(apply) => commands::apply::run(global, apply, output).await,
+        Command::Replay(replay) => commands::replay::run(global, replay, output).await,
+        Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
+        Command::Store(store) => commands::store::run(global, store, output).await,
+        Command::Writeback(writeback) => commands::writeback::run(global, writeback, output).await,
+    }
+}

@@ -36,6 +36,14 @@ impl Default for ApplyOptions {
     }
 }
 
+impl ApplyOptions {
+    /// A dry run.
+    #[must_use]
+    pub fn rehearsal() -> Self {
+        Self { dry_run: true, ..Self::default() }
+    }
+}
+
 /// What an apply found or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,0 +1,359 @@
+//! The command line as clap reads it. Unknown flags name the nearest one; `--flag=value` works everywhere.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Agents propose, people sign off, the change lands exactly once.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 outcome unknown.
+#[derive(Debug, Parser)]
+#[command(name = "signoff", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The contract [default: signoff.json, else synapsor.runner.json]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<String>,
+    /// The ledger [default: the contract's storage.sqlite_path, else .signoff/ledger.db]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub store: Option<String>,
+    /// How to answer
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a change travel from proposal to receipt, on a throwaway SQLite database
+    Demo(Demo),
+    /// Check the contract
+    Config(Config),
+    /// The tools that an agent gets
+    Tools(Tools),
+    /// Propose a change, as an agent would
+    Propose(Propose),
+    /// List, show and decide proposals
+    Proposals(Proposals),
+    /// Apply an approved proposal, at most once
+    Apply(Apply),
+    /// Tell what happened, from the ledger alone
+    Replay(Replay),
+    /// List and show receipts
+    Receipts(Receipts),
+    /// Verify and measure the ledger
+    Store(Store),
+    /// Prepare a source for writeback
+    Writeback(Writeback),
+}
+
+#[derive(Debug, Args)]
+pub struct JsonFlag {
+    /// Short for --format json
+    #[arg(long = "json")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the demo's files go
+    #[arg(long, default_value = ".signoff/demo", value_name = "DIR")]
+    pub dir: String,
+    /// Accepted for v1's scripts; the demo is always quick
+    #[arg(long, hide = true)]
+    pub quick: bool,
+    /// Accepted for v1's scripts; the demo never asks
+    #[arg(long, hide = true)]
+    pub no_interactive: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the contract and say what is wrong, where, and what to do
+    Validate(JsonFlag),
+}
+
+#[derive(Debug, Args)]
+pub struct Tools {
+    #[command(subcommand)]
+    pub command: ToolsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ToolsCommand {
+    /// The tools, one a line
+    List(ToolsList),
+    /// What an agent sees, and what it cannot reach
+    Preview(JsonFlag),
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsList {
+    /// Names that OpenAI's clients accept, too
+    #[arg(long)]
+    pub aliases: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Propose {
+    /// The capability, such as billing.propose_late_fee_waiver
+    pub capability: String,
+    /// The arguments as a JSON object
+    #[arg(long, value_name = "JSON", group = "source")]
+    pub json: Option<String>,
+    /// A file with the arguments as a JSON object; - is standard input
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub input: Option<String>,
+    /// Arguments made up from the contract
+    #[arg(long, group = "source")]
+    pub sample: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Proposals {
+    #[command(subcommand)]
+    pub command: ProposalsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProposalsCommand {
+    /// Proposals, newest first
+    List(ProposalsList),
+    /// Everything a reviewer needs
+    Show(ProposalsShow),
+    /// Approve exactly what is shown
+    Approve(Decide),
+    /// Reject
+    Reject(Decide),
+    /// Withdraw
+    Cancel(Decide),
+}
+
+#[derive(Debug, Args)]
+pub struct ProposalsList {
+    /// Only this state
+    #[arg(long, alias = "status")]
+    pub state: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    /// Only those before this sequence number: the next page
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct ProposalsShow {
+    /// The proposal, or latest
+    pub id: String,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The proposal, or latest
+    pub id: String,
+    /// Decide without being asked
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Only if the proposal's hash begins so (at least 8 hex digits)
+    #[arg(long, value_name = "PREFIX")]
+    pub hash: Option<String>,
+    /// Who decides [default: the user of the operating system]
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// A role the actor holds; may be given several times [default: SIGNOFF_OPERATOR_ROLES, else the role required]
+    #[arg(long)]
+    pub role: Vec<String>,
+    /// Why; required for reject
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The proposal, or latest
+    #[arg(group = "which")]
+    pub id: Option<String>,
+    /// The proposal
+    #[arg(long, value_name = "ID", group = "which")]
+    pub proposal: Option<String>,
+    /// A job file: applied only if it says what its approved proposal says
+    #[arg(long, value_name = "FILE", group = "which")]
+    pub job: Option<String>,
+    /// Rehearse on the live row and roll back
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take over an attempt that has not ended, and find out how it did
+    #[arg(long)]
+    pub resume: bool,
+    /// Who applies
+    #[arg(long, default_value = "local_runner")]
+    pub runner: String,
+    /// How long the attempt's lease holds, in seconds
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(15..=3600))]
+    pub lease_seconds: u64,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    #[command(subcommand)]
+    pub command: ReplayCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReplayCommand {
+    /// One proposal's whole story
+    Show(ReplayShow),
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayShow {
+    /// The proposal or replay, or latest
+    #[arg(default_value = "latest")]
+    pub id: String,
+    /// The proposal
+    #[arg(long, value_name = "ID")]
+    pub proposal: Option<String>,
+    /// The replay
+    #[arg(long, value_name = "ID")]
+    pub replay: Option<String>,
+    /// Everything, not only the story
+    #[arg(long)]
+    pub details: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Receipts {
+    #[command(subcommand)]
+    pub command: ReceiptsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReceiptsCommand {
+    /// Receipts, newest first
+    List(ReceiptsList),
+    /// One receipt, by its number, its hash or its proposal
+    Show(ReceiptsShow),
+}
+
+#[derive(Debug, Args)]
+pub struct ReceiptsList {
+    /// Only of this proposal
+    #[arg(long, value_name = "ID")]
+    pub proposal: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct ReceiptsShow {
+    /// The receipt's number in the ledger, or its proposal
+    pub id: String,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Store {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Recompute everything and name the first thing that is not as it was written
+    Verify(StoreVerify),
+    /// Counts and sizes
+    Stats(JsonFlag),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreVerify {
+    /// A checkpoint written down before: also finds a truncation
+    #[arg(long, value_name = "SIZE:HEAD")]
+    pub expect: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Writeback {
+    #[command(subcommand)]
+    pub command: WritebackCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WritebackCommand {
+    /// Create the receipts table in a source, or bring it up to date
+    Migrate(WritebackMigrate),
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackMigrate {
+    /// The source [default: every source that can be written]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+impl Arguments {
+    /// JSON wanted? `--json` is the short form of `--format json`, except where it carries input.
+    pub fn json(&self) -> bool {
+        let short = match &self.command {
+            Command::Demo(demo) => demo.json.json,
+            Command::Config(Config { command: ConfigCommand::Validate(flag) }) => flag.json,
+            Command::Tools(Tools { command: ToolsCommand::List(list) }) => list.json.json,
+            Command::Tools(Tools { command: ToolsCommand::Preview(flag) }) => flag.json,
+            Command::Propose(_) => false,
+            Command::Proposals(proposals) => match &proposals.command {
+                ProposalsCommand::List(list) => list.json.json,
+                ProposalsCommand::Show(show) => show.json.json,
+                ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) | ProposalsCommand::Cancel(decide) => decide.json.json,
+            },
+            Command::Apply(apply) => apply.json.json,
+            Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,
+            Command::Receipts(receipts) => match &receipts.command {
+                ReceiptsCommand::List(list) => list.json.json,
+                ReceiptsCommand::Show(show) => show.json.json,
+            },
+            Command::Store(Store { command: StoreCommand::Verify(verify) }) => verify.json.json,
+            Command::Store(Store { command: StoreCommand::Stats(flag) }) => flag.json,
+            Command::Writeback(Writeback { command: WritebackCommand::Migrate(migrate) }) => migrate.json.json,
+        };
+        short || self.global.format == Format::Json
+    }
+}

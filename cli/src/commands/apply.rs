@@ -1,0 +1,117 @@
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use signoff::error::Exit;
+use signoff::protocol::WritebackJob;
+use signoff::runtime::{Applied, ApplyOptions, Ending};
+use signoff::{Code, Error, Result};
+
+use super::resolve;
+use crate::args::{Apply, Global};
+use crate::output::Output;
+use crate::setup::{Ledger, Need, read_file, runtime};
+
+pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<u8> {
+    let runtime = runtime(global, Need::Contract, Ledger::Existing, output)?;
+    let mut options = ApplyOptions::default();
+    options.dry_run = apply.dry_run;
+    options.resume = apply.resume;
+    options.runner.clone_from(&apply.runner);
+    options.lease = Duration::from_secs(apply.lease_seconds);
+    let applied = if let Some(file) = &apply.job {
+        let job = WritebackJob::parse(&read_file(Path::new(file))?)?;
+        runtime.apply_job(&job, &options).await?
+    } else {
+        let id = apply.proposal.as_deref().or(apply.id.as_deref()).unwrap_or("latest");
+        let id = resolve(&runtime, id).await?;
+        runtime.apply(&id, &options).await?
+    };
+    tell(&applied, output);
+    match applied.ending {
+        Ending::Unknown => Err(Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id())),
+        _ => Ok(exit(&applied.ending).into()),
+    }
+}
+
+fn exit(ending: &Ending) -> Exit {
+    match ending {
+        Ending::Applied | Ending::AlreadyApplied | Ending::WouldApply => Exit::Done,
+        Ending::Conflict | Ending::WouldConflict(..) => Exit::Conflict,
+        Ending::Canceled => Exit::Refused,
+        Ending::Unknown => Exit::Unknown,
+        _ => Exit::Failed,
+    }
+}
+
+fn word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Applied => "applied",
+        Ending::AlreadyApplied => "already_applied",
+        Ending::Conflict => "conflict",
+        Ending::Canceled => "canceled",
+        Ending::WouldApply => "would_apply",
+        Ending::WouldConflict(..) => "would_conflict",
+        Ending::Unknown => "outcome_unknown",
+        _ => "failed",
+    }
+}
+
+fn tell(applied: &Applied, output: &mut Output) {
+    let receipt = applied.receipt.as_ref();
+    let would = match &applied.ending {
+        Ending::WouldConflict(code, column) => Some(json!({ "code": code, "column": column })),
+        _ => None,
+    };
+    if applied.ending != Ending::Unknown {
+        output.value(&json!({
+            "ok": exit(&applied.ending) == Exit::Done,
+            "status": word(&applied.ending),
+            "proposal_id": applied.record.id(),
+            "state": applied.record.state,
+            "source_database_mutated": applied.ending == Ending::Applied,
+            "receipt": receipt,
+            "conflict": would,
+        }));
+    }
+    match &applied.ending {
+        Ending::Applied => {
+            output.line("Guarded writeback applied.");
+            checks(output);
+            output.line(format!("* affected rows: {}", receipt.map_or(0, |receipt| receipt.receipt.rows_affected)));
+        }
+        Ending::AlreadyApplied => output.line("Guarded writeback already applied: nothing was written again."),
+        Ending::Conflict => {
+            let code = receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("VERSION_CONFLICT");
+            output.line(format!("Guarded writeback found a conflict: {code}. Nothing was written."));
+            if let Some(code) = Code::parse(code).and_then(|code| Error::new(code).help()) {
+                output.line(format!("* what to do: {code}"));
+            }
+        }
+        Ending::Canceled => output.line("This proposal was canceled: it never lands."),
+        Ending::WouldApply => {
+            output.line("Dry run passed: on the live row, then rolled back. No state changed.");
+            checks(output);
+        }
+        Ending::WouldConflict(code, column) => {
+            let column = column.as_ref().map(|column| format!(" in column {column}")).unwrap_or_default();
+            output.line(format!("Dry run found a conflict: {code}{column}. No state changed."));
+        }
+        Ending::Unknown => {}
+        _ => output.line("Writeback failed."),
+    }
+    if let Some(receipt) = receipt {
+        output.line(format!("* idempotency key: {}", receipt.receipt.idempotency_key));
+        output.line(format!("Receipt: {}", receipt.receipt.receipt_hash));
+    }
+    if applied.ending != Ending::Unknown {
+        output.line(format!("Source DB changed: {}", if applied.ending == Ending::Applied { "yes" } else { "no" }));
+    }
+}
+
+/// What an apply has proved by getting this far.
+fn checks(output: &mut Output) {
+    for check in ["proposal approved", "primary key matched", "tenant guard matched", "allowed columns only", "conflict guard passed"] {
+        output.line(format!("* {check}: yes"));
+    }
+}

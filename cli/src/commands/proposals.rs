@@ -1,0 +1,167 @@
+use std::io::{BufRead, IsTerminal, Write};
+
+use serde_json::json;
+use signoff::error::printable;
+use signoff::ledger::{ProposalFilter, ProposalRecord};
+use signoff::protocol::State;
+use signoff::runtime::{Approver, Environment, Seen};
+use signoff::{Code, Error, Result, Runtime};
+
+use super::{latest, resolve, shown};
+use crate::args::{Decide, Global, Proposals, ProposalsCommand, ProposalsList};
+use crate::output::Output;
+use crate::setup::{Ledger, Need, runtime};
+
+pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) -> Result<u8> {
+    let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
+    match &proposals.command {
+        ProposalsCommand::List(filter) => list(&runtime, filter, output).await,
+        ProposalsCommand::Show(show) => {
+            let id = resolve(&runtime, &show.id).await?;
+            let record = runtime.show(&id).await?;
+            answer(&record, output);
+            shown::proposal(&record, output);
+            Ok(0)
+        }
+        ProposalsCommand::Approve(decision) => decide(&runtime, Verdict::Approve, decision, output).await,
+        ProposalsCommand::Reject(decision) => decide(&runtime, Verdict::Reject, decision, output).await,
+        ProposalsCommand::Cancel(decision) => decide(&runtime, Verdict::Cancel, decision, output).await,
+    }
+}
+
+async fn list(runtime: &Runtime, arguments: &ProposalsList, output: &mut Output) -> Result<u8> {
+    let state = match &arguments.state {
+        None => None,
+        Some(word) => Some(State::parse(word).ok_or_else(|| {
+            let words = State::ALL.iter().map(|state| state.as_str());
+            let nearest = signoff::error::nearest(word, words.clone()).map(|word| format!("did you mean {word}?"));
+            let hint = nearest.unwrap_or_else(|| words.collect::<Vec<_>>().join(", "));
+            Error::new(Code::Usage).with("problem", format!("`{word}` is not a state")).with("hint", hint)
+        })?),
+    };
+    let filter = ProposalFilter { state, before_seq: arguments.before, limit: arguments.limit };
+    let found = runtime.ledger().list(filter).await?;
+    output.value(&json!({ "proposals": found, "next_before": found.last().map(|summary| summary.seq) }));
+    if found.is_empty() {
+        output.line("no proposals");
+    }
+    for summary in &found {
+        let object = format!("{} {}", printable(&summary.business_object), printable(&summary.object_id));
+        output.line(format!("{:<15} {}  {}  {}", summary.state, summary.proposal_id, printable(&summary.action), object));
+    }
+    Ok(0)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Approve,
+    Reject,
+    Cancel,
+}
+
+impl Verdict {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+async fn decide(runtime: &Runtime, verdict: Verdict, arguments: &Decide, output: &mut Output) -> Result<u8> {
+    let reason = arguments.reason.clone().filter(|reason| !reason.trim().is_empty());
+    if verdict == Verdict::Reject && reason.is_none() {
+        let usage = Error::new(Code::Usage).with("problem", "reject needs a reason");
+        return Err(usage.with("hint", "add --reason \"…\""));
+    }
+    let by_name = arguments.id != "latest";
+    let id = if by_name { arguments.id.clone() } else { latest(runtime, Some(State::PendingReview)).await?.proposal_id };
+    let record = runtime.show(&id).await?;
+    if !by_name || !arguments.yes {
+        shown::proposal(&record, output);
+    }
+    check_prefix(&record, arguments)?;
+    confirm(runtime, &record, verdict, arguments, by_name).await?;
+
+    let actor = actor(&record, arguments);
+    let seen = Seen { proposal_id: id, hash: record.hash().to_owned(), version: record.change_set.proposal_version };
+    let decided = match verdict {
+        Verdict::Approve => runtime.approve(&seen, &actor, reason).await?,
+        Verdict::Reject => runtime.reject(&seen, &actor, reason.unwrap_or_default()).await?,
+        Verdict::Cancel => runtime.cancel(&seen.proposal_id, &actor, reason).await?,
+    };
+    answer(&decided, output);
+    output.line(format!("Proposal {} is {}.", decided.id(), decided.state));
+    output.line(format!("* decided by: {} (asserted by this terminal)", printable(&actor.id)));
+    output.line(format!("* bound to hash: {}", decided.hash()));
+    output.line(format!("Source DB changed: {}", if decided.state == State::Applied { "yes" } else { "no" }));
+    if decided.state == State::Approved {
+        output.line(format!("Next: signoff apply {}", decided.id()));
+    }
+    Ok(0)
+}
+
+/// With --hash, only what begins so is decided.
+fn check_prefix(record: &ProposalRecord, arguments: &Decide) -> Result<()> {
+    let Some(prefix) = &arguments.hash else { return Ok(()) };
+    let digits = prefix.strip_prefix("sha256:").unwrap_or(prefix);
+    let stored = record.hash().strip_prefix("sha256:").unwrap_or_default();
+    if digits.len() < 8 {
+        let usage = Error::new(Code::Usage).with("problem", "a hash prefix has at least 8 hex digits");
+        return Err(usage.with("hint", "copy it from `proposals show`"));
+    }
+    if stored.starts_with(digits) { Ok(()) } else { Err(Error::new(Code::ProposalHashMismatch).with("proposal", record.id())) }
+}
+
+async fn confirm(runtime: &Runtime, record: &ProposalRecord, verdict: Verdict, arguments: &Decide, by_name: bool) -> Result<()> {
+    let needed = |what: String, how: &str| Error::new(Code::ConfirmationRequired).with("what", what).with("how", how);
+    if arguments.yes {
+        if by_name || arguments.hash.is_some() {
+            return Ok(());
+        }
+        let filter = ProposalFilter { state: Some(State::PendingReview), limit: 2, ..ProposalFilter::default() };
+        if runtime.ledger().list(filter).await?.len() == 1 {
+            return Ok(());
+        }
+        let what = format!("{} latest, with several proposals pending,", verdict.verb());
+        return Err(needed(what, "name the proposal, or add --hash and the beginning of the hash you saw"));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(needed(format!("{} in a noninteractive mode", verdict.verb()), "add --yes"));
+    }
+    let _ = write!(std::io::stderr(), "{} {}? Type yes to continue: ", verdict.verb(), record.id());
+    let mut line = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut line);
+    if line.trim() == "yes" { Ok(()) } else { Err(needed(verdict.verb().to_owned(), "type yes, or add --yes")) }
+}
+
+/// The operator is trusted, and recorded as asserted: with no roles given they hold the one that is required.
+fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
+    let environment = Environment::system();
+    let user = || environment.get("USER").or_else(|| environment.get("LOGNAME"));
+    let id = arguments.actor.clone().or_else(user).unwrap_or_else(|| "local_operator".to_owned());
+    let roles = if arguments.role.is_empty() {
+        match environment.get("SIGNOFF_OPERATOR_ROLES") {
+            Some(list) => list.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect(),
+            None => record.facts.required_role.iter().cloned().collect(),
+        }
+    } else {
+        arguments.role.clone()
+    };
+    Approver { id, roles, asserted: true }
+}
+
+fn answer(record: &ProposalRecord, output: &mut Output) {
+    output.value(&json!({
+        "proposal_id": record.id(),
+        "state": record.state,
+        "proposal_hash": record.hash(),
+        "change_set": record.change_set,
+        "standing": record.standing,
+        "facts": record.facts,
+        "decisions": record.decisions,
+        "events": record.events,
+        "receipts": record.receipts,
+    }));
+}
