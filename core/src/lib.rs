@@ -3,5 +3,6 @@
 pub mod contract;
 pub mod error;
 pub mod primitives;
+pub mod protocol;
 
 pub use error::{Code, Error, Result};

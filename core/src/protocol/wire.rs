@@ -1,0 +1,177 @@
+//! Reading and checking, common to every document.
+
+use std::cmp::Ordering;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::change_set::Columns;
+use crate::error::{Code, Error, Result, printable};
+use crate::primitives::json::{self, Node, NodeValue};
+use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical_number, compare_decimals, digest_of};
+
+/// A problem with a document of this schema.
+pub(super) fn invalid(schema: &'static str, problem: impl Into<String>) -> Error {
+    Error::new(Code::DocumentInvalid).with("schema", schema).with("problem", problem.into())
+}
+
+/// Reads a document strictly: its JSON, its types, and that nothing in the text got lost in them.
+pub(super) fn read<T: DeserializeOwned + Serialize>(schema: &'static str, text: &str) -> Result<T> {
+    let node = json::parse(text)?;
+    exact(schema, &node, "")?;
+    let document: T = serde_json::from_str(text).map_err(|error| invalid(schema, problem(&error)))?;
+    faithful(schema, &node, &value_of(schema, &document)?, "")?;
+    Ok(document)
+}
+
+/// The document as a JSON value.
+pub(super) fn value_of<T: Serialize>(schema: &'static str, document: &T) -> Result<Value> {
+    serde_json::to_value(document).map_err(|_| invalid(schema, "it cannot be written as JSON"))
+}
+
+/// The digest of the document without one of its members.
+pub(super) fn digest_without<T: Serialize>(schema: &'static str, document: &T, member: &str) -> Result<Digest> {
+    let mut value = value_of(schema, document)?;
+    if let Value::Object(map) = &mut value {
+        map.remove(member);
+    }
+    digest_of(&value)
+}
+
+/// Refuses a number that reading it as a float would change.
+fn exact(schema: &'static str, node: &Node, at: &str) -> Result<()> {
+    match &node.value {
+        NodeValue::Object(entries) => entries.iter().try_for_each(|(k, n)| exact(schema, n, &json::pointer(at, k))),
+        NodeValue::Array(items) => {
+            items.iter().enumerate().try_for_each(|(i, n)| exact(schema, n, &json::pointer(at, &i.to_string())))
+        }
+        NodeValue::Number(text) if !survives(text) => {
+            Err(invalid(schema, format!("the number at {at} cannot be read exactly; write it as a string")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn survives(text: &str) -> bool {
+    // `-0` is an integer to us and a negative float to the reader.
+    if text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok()) {
+        return true;
+    }
+    let shortest = text.parse::<f64>().ok().and_then(|float| canonical_number(float).ok());
+    shortest.is_some_and(|shortest| compare_decimals(text, &shortest) == Some(Ordering::Equal))
+}
+
+/// Refuses text of which the typed document kept less, or another shape: derived readers take an array for an object,
+/// an object for a word, and null for a member that is absent.
+fn faithful(schema: &'static str, node: &Node, value: &Value, at: &str) -> Result<()> {
+    let place = || if at.is_empty() { "the document".to_owned() } else { printable(at) };
+    match (&node.value, value) {
+        (NodeValue::Object(entries), Value::Object(map)) => entries.iter().try_for_each(|(key, child)| {
+            let at = json::pointer(at, key);
+            match map.get(key) {
+                Some(value) => faithful(schema, child, value, &at),
+                None if child.value == NodeValue::Null => {
+                    Err(invalid(schema, format!("{} is null; leave it out", printable(&at))))
+                }
+                None => Err(invalid(schema, format!("{} is not a member", printable(&at)))),
+            }
+        }),
+        (NodeValue::Array(items), Value::Array(values)) if items.len() == values.len() => items
+            .iter()
+            .zip(values)
+            .enumerate()
+            .try_for_each(|(i, (node, value))| faithful(schema, node, value, &json::pointer(at, &i.to_string()))),
+        (NodeValue::Object(_) | NodeValue::Array(_), _) => {
+            Err(invalid(schema, format!("{} has the wrong shape", place())))
+        }
+        (_, Value::Object(_)) => Err(invalid(schema, format!("{} must be an object", place()))),
+        (_, Value::Array(_)) => Err(invalid(schema, format!("{} must be an array", place()))),
+        _ => Ok(()),
+    }
+}
+
+/// The reader's message without the names of Rust types, its place first.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut text =
+        text.replace("expected u32", "expected a whole number").replace("expected u64", "expected a whole number");
+    for (theirs, ours) in [("a sequence", "an array"), ("sequence", "array"), ("a map", "an object"), ("map", "object")]
+    {
+        // Only their words: what stands in backticks or quotes is the document's.
+        if let Some(rest) = text.strip_prefix(&format!("invalid type: {theirs},")) {
+            text = format!("invalid type: {ours},{rest}");
+        }
+        if let Some(rest) = text.strip_suffix(&format!("expected {theirs}")) {
+            text = format!("{rest}expected {ours}");
+        }
+    }
+    format!("line {}, column {}: {text}", error.line(), error.column())
+}
+
+/// An optional scalar that is there, null included.
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Scalar>, D::Error> {
+    Scalar::deserialize(deserializer).map(Some)
+}
+
+/// Refuses an empty text.
+pub(super) fn filled(schema: &'static str, fields: &[(&str, &str)]) -> Result<()> {
+    match fields.iter().find(|(_, text)| text.is_empty()) {
+        Some((field, _)) => Err(invalid(schema, format!("{field} is empty"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a hash without its label. What follows the label is opaque in foreign documents.
+pub(super) fn labelled(schema: &'static str, field: &str, hash: &str) -> Result<()> {
+    match hash.strip_prefix("sha256:") {
+        Some(digits) if !digits.is_empty() => Ok(()),
+        _ => Err(invalid(schema, format!("{field} must begin with sha256: and go on"))),
+    }
+}
+
+/// Refuses what is not an RFC 3339 instant.
+pub(super) fn instant(schema: &'static str, field: &str, text: &str) -> Result<()> {
+    match Instant::parse(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(invalid(schema, format!("{field} is not an RFC 3339 instant"))),
+    }
+}
+
+/// The rule of every patch: not empty, within the allow-list, and the allow-list never holds the key or the tenant.
+pub(super) fn patch(
+    schema: &'static str,
+    patch: &Columns,
+    allowed: &[Identifier],
+    key: &Identifier,
+    tenant: &Identifier,
+) -> Result<()> {
+    if patch.is_empty() {
+        return Err(invalid(schema, "patch is empty"));
+    }
+    if let Some(column) = patch.keys().find(|column| !allowed.contains(column)) {
+        return Err(invalid(schema, format!("patch column {column} is not in allowed_columns")));
+    }
+    for (what, column) in [("primary key", key), ("tenant", tenant)] {
+        if allowed.contains(column) {
+            return Err(invalid(schema, format!("the {what} column {column} is in allowed_columns")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_survive_or_are_refused() {
+        for good in ["0", "-7", "18446744073709551615", "10.5", "10.50", "1.0", "1e3", "0.1"] {
+            assert!(survives(good), "{good}");
+        }
+        for bad in ["0.1000000000000000055511151231257827", "1e400", "18446744073709551616123", "9007199254740993.0"] {
+            assert!(!survives(bad), "{bad}");
+        }
+    }
+}
