@@ -87,8 +87,21 @@ fn faithful(schema: &'static str, node: &Node, value: &Value, at: &str) -> Resul
         }
         (_, Value::Object(_)) => Err(invalid(schema, format!("{} must be an object", place()))),
         (_, Value::Array(_)) => Err(invalid(schema, format!("{} must be an array", place()))),
+        (NodeValue::Number(text), value) if !says(text, value) => {
+            Err(invalid(schema, format!("the number at {} was not read exactly", place())))
+        }
         _ => Ok(()),
     }
+}
+
+/// True if the value is this number, as a number or as a string.
+fn says(text: &str, value: &Value) -> bool {
+    let read = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return false,
+    };
+    compare_decimals(text, &read) == Some(Ordering::Equal)
 }
 
 /// The reader's message in the words of JSON, its place first.
@@ -176,6 +189,14 @@ pub(super) fn patch(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_read_as_its_neighbour_is_noticed() {
+        assert!(
+            says("10.50", &Value::from(10.5)) && says("10.50", &Value::from("10.5")) && says("-0", &Value::from(-0.0))
+        );
+        assert!(!says("10.5", &Value::from("10.25")) && !says("1", &Value::Bool(true)) && !says("0", &Value::Null));
+    }
 
     #[test]
     fn numbers_survive_or_are_refused() {
