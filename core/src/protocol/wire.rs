@@ -87,27 +87,52 @@ fn faithful(schema: &'static str, node: &Node, value: &Value, at: &str) -> Resul
         }
         (_, Value::Object(_)) => Err(invalid(schema, format!("{} must be an object", place()))),
         (_, Value::Array(_)) => Err(invalid(schema, format!("{} must be an array", place()))),
+        (NodeValue::Number(text), value) if !says(text, value) => {
+            Err(invalid(schema, format!("the number at {} was not read exactly", place())))
+        }
         _ => Ok(()),
     }
 }
 
-/// The reader's message without the names of Rust types, its place first.
+/// True if the value is this number, as a number or as a string.
+fn says(text: &str, value: &Value) -> bool {
+    let read = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return false,
+    };
+    compare_decimals(text, &read) == Some(Ordering::Equal)
+}
+
+/// The reader's message in the words of JSON, its place first.
 fn problem(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
-    let mut text =
-        text.replace("expected u32", "expected a whole number").replace("expected u64", "expected a whole number");
-    for (theirs, ours) in [("a sequence", "an array"), ("sequence", "array"), ("a map", "an object"), ("map", "object")]
-    {
-        // Only their words: what stands in backticks or quotes is the document's.
-        if let Some(rest) = text.strip_prefix(&format!("invalid type: {theirs},")) {
-            text = format!("invalid type: {ours},{rest}");
-        }
-        if let Some(rest) = text.strip_suffix(&format!("expected {theirs}")) {
-            text = format!("{rest}expected {ours}");
-        }
-    }
+    let text = match text.rsplit_once("expected ") {
+        // What stands before the last `expected` may quote the document; what follows is the reader's own.
+        Some((before, expected)) if text.starts_with("invalid ") => format!("{before}expected {}", wanted(expected)),
+        _ => text.to_owned(),
+    };
+    let text = [("map", "object"), ("sequence", "array"), ("floating point", "number"), ("integer", "number")]
+        .into_iter()
+        .find_map(|(theirs, ours)| {
+            let rest = text.strip_prefix("invalid type: ")?.strip_prefix(theirs)?;
+            Some(format!("invalid type: {ours}{rest}"))
+        })
+        .unwrap_or(text);
     format!("line {}, column {}: {text}", error.line(), error.column())
+}
+
+/// What the reader wanted, in the words of JSON.
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "u32" | "u64" => "a whole number",
+        "variant identifier" | "value" | "string or map" => "a word",
+        other if other.starts_with("enum ") || other.starts_with("unit ") => "a word",
+        other => other,
+    }
 }
 
 /// An optional scalar that is there, null included.
@@ -164,6 +189,14 @@ pub(super) fn patch(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_read_as_its_neighbour_is_noticed() {
+        assert!(
+            says("10.50", &Value::from(10.5)) && says("10.50", &Value::from("10.5")) && says("-0", &Value::from(-0.0))
+        );
+        assert!(!says("10.5", &Value::from("10.25")) && !says("1", &Value::Bool(true)) && !says("0", &Value::Null));
+    }
 
     #[test]
     fn numbers_survive_or_are_refused() {

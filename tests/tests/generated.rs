@@ -1,0 +1,22 @@
+//! Files that are generated from the code are the ones that the code generates. `UPDATE=1` rewrites them.
+
+use std::path::PathBuf;
+
+use signoff::error::CATALOGUE;
+
+fn compare(path: &str, expected: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("UPDATE").is_some_and(|update| update == "1") {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == expected, "{path} is not what the code generates; run the test again with UPDATE=1");
+}
+
+#[test]
+fn the_error_catalogue() {
+    let mut entries: Vec<_> = CATALOGUE.iter().map(|(_, info)| info).collect();
+    entries.sort_by_key(|info| info.code);
+    compare("schemas/errors.json", &(serde_json::to_string_pretty(&entries).unwrap() + "\n"));
+}
