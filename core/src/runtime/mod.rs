@@ -7,6 +7,8 @@ mod decide;
 mod propose;
 mod read;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{Applied, ApplyOptions, Ending};
 pub use context::{Caller, Environment};

@@ -1,0 +1,51 @@
+use serde_json::json;
+use signoff::Result;
+use signoff::catalogue::{AliasMode, ToolOptions, tools};
+use signoff::contract::Contract;
+
+use crate::args::{Global, Tools, ToolsCommand};
+use crate::output::Output;
+use crate::setup;
+
+/// What an agent must never find among its tools.
+const FORBIDDEN: [&str; 5] = ["execute_sql", "approve", "apply", "database_url", "write_credentials"];
+
+pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8> {
+    let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
+    let (contract, _) = setup::load(&path)?;
+    match &arguments.command {
+        ToolsCommand::List(list) => {
+            let alias = if list.aliases { AliasMode::Both } else { AliasMode::Canonical };
+            let tools = tools(&contract, &ToolOptions { alias });
+            output.value(&json!({ "tools": tools }));
+            for tool in &tools {
+                output.line(format!("{:<40} {}", tool.name, tool.title));
+            }
+            Ok(0)
+        }
+        ToolsCommand::Preview(_) => preview(&contract, output),
+    }
+}
+
+fn preview(contract: &Contract, output: &mut Output) -> Result<u8> {
+    let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical });
+    let absent: Vec<String> =
+        FORBIDDEN.iter().filter(|word| !tools.iter().any(|tool| tool.name.contains(*word))).map(|word| format!("{word} absent")).collect();
+    output.value(&json!({ "tools": tools, "boundary": absent }));
+    output.line(format!("An agent sees {} tools:", tools.len()));
+    for tool in &tools {
+        output.line(format!("  {}", output.strong(&tool.name)));
+        for line in tool.description.lines().take(1) {
+            output.line(format!("    {line}"));
+        }
+        let arguments = tool.input_schema.pointer("/properties").and_then(|properties| properties.as_object());
+        let names: Vec<&str> = arguments.map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+        output.line(format!("    arguments: {}", names.join(", ")));
+    }
+    output.line("It does not see:");
+    for line in &absent {
+        output.line(format!("  {line}"));
+    }
+    output.line("Tenant and principal are bound by trusted context, never by an argument.");
+    Ok(0)
+}
