@@ -79,7 +79,8 @@ const EDITS: &[Edit] = &[
     Edit { name: "guard kind", sql: r#"UPDATE proposals SET document = replace(document, '"expected_version":{"column":"updated_at"', '"expected_version":{"column":"__row_hash"')"# },
     Edit { name: "idempotency key", sql: r#"UPDATE proposals SET document = replace(document, '"object_id":"INV-3001"', '"object_id":"INV-3002"')"# },
     Edit { name: "allow-list", sql: r#"UPDATE proposals SET document = replace(document, '"allowed_columns":["late_fee_cents","waiver_reason"]', '"allowed_columns":["late_fee_cents","status","waiver_reason"]')"# },
-    Edit { name: "facts", sql: r#"UPDATE proposals SET facts = replace(facts, '"required_role":"billing_lead"', '"required_role":"anybody"')"# },
+    Edit { name: "facts", sql: r#"UPDATE proposals SET facts = replace(facts, '"waiver_reason":"null"', '"waiver_reason":"text"')"# },
+    Edit { name: "required role", sql: r#"UPDATE proposals SET document = replace(document, '"required_role":"billing_lead"', '"required_role":"anybody"')"# },
     Edit { name: "approver", sql: r#"UPDATE approvals SET document = replace(document, '"dana"', '"mallory"')"# },
     Edit { name: "approval's roles", sql: r#"UPDATE approvals SET document = replace(document, '"billing_lead"', '"billing_boss"')"# },
     Edit { name: "approval's end", sql: r#"UPDATE approvals SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"# },
@@ -151,10 +152,9 @@ fn an_edited_job_or_lease_in_the_ledger_is_refused() {
         ("lease date", r#"UPDATE proposals SET standing = replace(standing, '"lease_expires_at":"20', '"lease_expires_at":"19')"#),
         ("lease garbage", r#"UPDATE proposals SET standing = json_set(standing, '$.lease_expires_at', 'x')"#),
         ("job's lease", r#"UPDATE writeback_jobs SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"#),
-        ("job's patch", r#"UPDATE writeback_jobs SET document = replace(document, '"late_fee_cents":0', '"late_fee_cents":-99')"#),
-        ("job's key", r#"UPDATE writeback_jobs SET document = replace(document, ':INV-3001"', ':INV-3002"')"#),
-        ("job's tenant", r#"UPDATE writeback_jobs SET document = replace(document, '"acme"', '"globex"')"#),
-        ("job's guard", r#"UPDATE writeback_jobs SET document = replace(document, '"kind":"column"', '"kind":"none"')"#),
+        ("job's attempt", r#"UPDATE writeback_jobs SET document = replace(document, '"attempt":1', '"attempt":2')"#),
+        ("job's digest", r#"UPDATE writeback_jobs SET document = json_set(document, '$.digest', 'sha256:' || hex(zeroblob(32)))"#),
+        ("job removed", "DELETE FROM writeback_jobs"),
     ] {
         for recomputed in [false, true] {
             let workspace = Workspace::new();

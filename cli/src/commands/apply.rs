@@ -29,7 +29,10 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
     };
     tell(&applied, output);
     match applied.ending {
-        Ending::Unknown => Err(Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id())),
+        Ending::Unknown => {
+            let cause = applied.record.standing.last_error.as_deref().unwrap_or(Code::OutcomeUnknown.as_str());
+            Err(Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause))
+        }
         _ => Ok(exit(&applied.ending).into()),
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::json;
 use signoff::Result;
-use signoff::contract::Contract;
+use signoff::contract::{Contract, Severity};
 
 use crate::args::{Config, ConfigCommand, Global};
 use crate::output::Output;
@@ -26,7 +26,7 @@ fn validate(global: &Global, output: &mut Output) -> Result<u8> {
             output.line(format!("  help: {help}"));
         }
     }
-    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|diagnostic| diagnostic.is_error());
+    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     if ok {
         output.line(format!("config valid: {} ({} warnings)", path.display(), warnings.len()));
         Ok(0)

@@ -24,6 +24,7 @@ const WAIVE: &str = "billing.propose_late_fee_waiver";
 pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
     let stage = Stage::set(Path::new(&demo.dir))?;
     let runtime = stage.runtime("ledger.db")?;
+    runtime.migrate_receipts("billing_db").await?;
     let caller = Caller::FromContract;
     let lead = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: true };
     let options = ApplyOptions::default();

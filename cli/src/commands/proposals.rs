@@ -144,7 +144,7 @@ fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
     let roles = if arguments.role.is_empty() {
         match environment.get("SIGNOFF_OPERATOR_ROLES") {
             Some(list) => list.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect(),
-            None => record.facts.required_role.iter().cloned().collect(),
+            None => record.required_role().map(str::to_owned).into_iter().collect(),
         }
     } else {
         arguments.role.clone()

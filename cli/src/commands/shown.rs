@@ -29,7 +29,7 @@ pub fn shown(value: &Scalar) -> String {
 pub fn proposal(record: &ProposalRecord, output: &mut Output) {
     let set = &record.change_set;
     let version = &set.guards.expected_version;
-    let role = record.facts.required_role.as_deref().unwrap_or("none");
+    let role = record.required_role().unwrap_or("none");
     output.line(format!("{} {}", output.strong("Proposal"), record.id()));
     let allowed: Vec<&str> = set.guards.allowed_columns.iter().map(AsRef::as_ref).collect();
     let items = [
@@ -44,7 +44,7 @@ pub fn proposal(record: &ProposalRecord, output: &mut Output) {
         ("allowed columns", allowed.join(", ")),
         ("conflict guard", format!("{} = {}", version.column, shown(&version.value))),
         ("evidence", set.evidence.bundle_id.clone()),
-        ("executor", printable(&record.facts.executor)),
+        ("executor", printable(set.writeback.executor.as_deref().unwrap_or("sql_update"))),
         ("expires", record.standing.expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string())),
     ];
     for (name, value) in items {

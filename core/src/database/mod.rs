@@ -42,7 +42,7 @@ pub struct RowRead {
     pub values: BTreeMap<Identifier, Scalar>,
     /// The storage class of each value, where the engine has classes.
     pub classes: BTreeMap<Identifier, String>,
-    /// The declared type of each column.
+    /// The declared type of each column, where binding needs it.
     pub types: BTreeMap<Identifier, ColumnType>,
     /// What the columns would hold after the patch.
     pub normal: BTreeMap<Identifier, Normal>,

@@ -107,7 +107,8 @@ impl SqliteDatabase {
             }
         };
         let typed = read.columns.iter().map(|column| (column, types.get(column)));
-        let mut found = RowRead { values: Default::default(), classes: Default::default(), types: types.clone(), normal: Default::default() };
+        // Affinity decides how a parameter is stored: no type has to travel with the proposal.
+        let mut found = RowRead { values: Default::default(), classes: Default::default(), types: Default::default(), normal: Default::default() };
         for (column, cell, scalar) in Dialect::Sqlite.scalars(row, typed)? {
             found.classes.insert(column.clone(), cell.class);
             found.values.insert(column.clone(), scalar);

@@ -54,18 +54,9 @@ pub struct Facts {
     /// The storage class of each value read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<Identifier, String>,
-    /// The declared type of each column read.
+    /// The declared type of each column read, where binding needs it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<Identifier, ColumnType>,
-    /// The name of its executor.
-    pub executor: String,
-    /// Where tenant and principal came from.
-    pub provenance: String,
-    /// The role a decision needs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub required_role: Option<String>,
-    /// The columns the model may see.
-    pub visible: Vec<Identifier>,
 }
 
 /// What came of recording a proposal.
@@ -211,6 +202,12 @@ impl ProposalRecord {
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.change_set.integrity.proposal_hash
+    }
+
+    /// The role a decision needs.
+    #[must_use]
+    pub fn required_role(&self) -> Option<&str> {
+        self.change_set.approval.required_role.as_deref()
     }
 
     /// The approval that stands, if one does.

@@ -8,7 +8,6 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

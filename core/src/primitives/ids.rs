@@ -10,7 +10,6 @@ pub trait IdSource: Send + Sync + std::fmt::Debug {
 /// The system's random source.
 #[cfg(feature = "runtime")]
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct SystemIds;
 
 #[cfg(feature = "runtime")]

@@ -5,6 +5,9 @@ use crate::primitives::Digest;
 /// The tenant column of a target that has none (`single_tenant_dev: true`).
 pub const SINGLE_TENANT_COLUMN: &str = "__single_tenant_dev";
 
+/// The version column of a proposal that is guarded by a digest of its row.
+pub const ROW_HASH_COLUMN: &str = "__row_hash";
+
 /// The id of the job that applies a proposal: `wbj_<proposal_id>`, anything but `[A-Za-z0-9_:-]` as `_`.
 #[must_use]
 pub fn job_id(proposal_id: &str) -> String {

@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::change_set::{ColumnValue, Columns};
-use super::ids;
+use super::change_set::{ChangeSet, ColumnValue, Columns, SourceKind};
+use super::ids::{self, ROW_HASH_COLUMN};
 use super::wire::{self, filled, invalid, labelled};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::primitives::json::{self, Node};
-use crate::primitives::{Identifier, Instant, Scalar};
+use crate::primitives::{Digest, Identifier, Instant, Scalar, digest_of};
 
 const SCHEMA: &str = "synapsor.writeback-job.v1";
 const LEGACY: &str = "writeback job 1.0";
@@ -132,6 +132,54 @@ pub struct Lease {
 }
 
 impl WritebackJob {
+    /// The job of one attempt at a change set: everything in it follows from the two, and from nothing else.
+    ///
+    /// # Errors
+    /// `ENGINE_NOT_AVAILABLE` for a change set of a control plane's own table.
+    pub fn derive(set: &ChangeSet, attempt: u32, expires_at: Instant) -> Result<Self> {
+        let version = &set.guards.expected_version;
+        Ok(Self {
+            schema_version: WritebackJobSchema::V1,
+            writeback_job_id: ids::job_id(&set.proposal_id),
+            proposal_id: set.proposal_id.clone(),
+            proposal_version: set.proposal_version,
+            proposal_hash: set.integrity.proposal_hash.clone(),
+            runner_scope: RunnerScope { project_id: "local".to_owned(), source_id: set.source.source_id.clone() },
+            engine: match set.source.kind {
+                SourceKind::ExternalPostgres => EngineName::Postgres,
+                SourceKind::ExternalMysql => EngineName::Mysql,
+                SourceKind::ExternalSqlite => EngineName::Sqlite,
+                SourceKind::SynapsorTable => {
+                    return Err(Error::new(Code::EngineNotAvailable).with("engine", "synapsor_table"));
+                }
+            },
+            operation: Operation::SingleRowUpdate,
+            target: JobTarget {
+                schema: set.source.schema.clone(),
+                table: set.source.table.clone(),
+                primary_key: set.source.primary_key.clone(),
+            },
+            tenant_guard: set.guards.tenant.clone(),
+            allowed_columns: set.guards.allowed_columns.clone(),
+            patch: set.patch.clone(),
+            conflict_guard: if version.column.as_str() == ROW_HASH_COLUMN {
+                ConflictGuard::RowHash { expected_hash: version.value.to_text().unwrap_or_default() }
+            } else {
+                ConflictGuard::Column { column: version.column.clone(), expected_value: version.value.clone() }
+            },
+            idempotency_key: ids::idempotency_key(&set.proposal_id, &set.scope.object_id),
+            lease: Lease { lease_id: ids::lease_id(&set.proposal_id), attempt, expires_at },
+        })
+    }
+
+    /// The digest over the whole job, in canonical form.
+    ///
+    /// # Errors
+    /// `NUMBER_NOT_EXACT` never happens: a job has no numbers beyond the safe range.
+    pub fn digest(&self) -> Result<Digest> {
+        digest_of(&wire::value_of(SCHEMA, self)?)
+    }
+
     /// Reads and [validates](Self::validate) a job of schema v1.
     ///
     /// # Errors

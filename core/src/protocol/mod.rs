@@ -16,7 +16,7 @@ pub use change_set::{
     Approval, ApprovalStatus, ChangeSet, ChangeSetMode, ChangeSetSchema, ChangeSource, ColumnValue, Columns, Evidence,
     Guards, Integrity, Principal, PrincipalSource, Scope, SourceKind, Writeback, WritebackMode, WritebackStatus,
 };
-pub use ids::{SINGLE_TENANT_COLUMN, idempotency_key, job_id, lease_id, replay_id};
+pub use ids::{ROW_HASH_COLUMN, SINGLE_TENANT_COLUMN, idempotency_key, job_id, lease_id, replay_id};
 pub use job::{ConflictGuard, EngineName, JobTarget, Lease, Operation, RunnerScope, WritebackJob, WritebackJobSchema};
 pub use lifecycle::{Event, State, TABLE};
 pub use receipt::{ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus};

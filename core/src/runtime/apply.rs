@@ -11,10 +11,7 @@ use crate::fault_point;
 use crate::guard::{Purpose, SourceReceipt};
 use crate::ledger::{Advance, NewReceipt, ProposalRecord, ReceiptRecord, Standing};
 use crate::primitives::{Identifier, Instant};
-use crate::protocol::{
-    ConflictGuard, EngineName, Event, ExecutionReceipt, ExecutionReceiptSchema, JobTarget, Lease, Operation, ReceiptStatus, RunnerScope,
-    SourceKind, State, WritebackJob, WritebackJobSchema, idempotency_key, job_id, lease_id,
-};
+use crate::protocol::{Event, ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus, State, WritebackJob};
 
 /// How to apply.
 #[derive(Debug, Clone)]
@@ -247,43 +244,9 @@ impl Runtime {
 
     /// The job of this attempt, from the proposal and nothing else.
     fn derive_job(&self, record: &ProposalRecord, options: &ApplyOptions, now: Instant) -> Result<WritebackJob> {
-        let set = &record.change_set;
         let seconds = options.lease.as_secs().clamp(15, 3600);
-        let version = &set.guards.expected_version;
-        Ok(WritebackJob {
-            schema_version: WritebackJobSchema::V1,
-            writeback_job_id: job_id(record.id()),
-            proposal_id: record.id().to_owned(),
-            proposal_version: set.proposal_version,
-            proposal_hash: record.hash().to_owned(),
-            runner_scope: RunnerScope { project_id: "local".to_owned(), source_id: set.source.source_id.clone() },
-            engine: match set.source.kind {
-                SourceKind::ExternalPostgres => EngineName::Postgres,
-                SourceKind::ExternalMysql => EngineName::Mysql,
-                SourceKind::ExternalSqlite => EngineName::Sqlite,
-                SourceKind::SynapsorTable => return Err(Error::new(Code::EngineNotAvailable).with("engine", "synapsor_table")),
-            },
-            operation: Operation::SingleRowUpdate,
-            target: JobTarget {
-                schema: set.source.schema.clone(),
-                table: set.source.table.clone(),
-                primary_key: set.source.primary_key.clone(),
-            },
-            tenant_guard: set.guards.tenant.clone(),
-            allowed_columns: set.guards.allowed_columns.clone(),
-            patch: set.patch.clone(),
-            conflict_guard: if version.column.as_str() == "__row_hash" {
-                ConflictGuard::RowHash { expected_hash: version.value.to_text().unwrap_or_default() }
-            } else {
-                ConflictGuard::Column { column: version.column.clone(), expected_value: version.value.clone() }
-            },
-            idempotency_key: idempotency_key(record.id(), &set.scope.object_id),
-            lease: Lease {
-                lease_id: lease_id(record.id()),
-                attempt: record.standing.attempt.saturating_add(1),
-                expires_at: now.plus(Duration::from_secs(seconds)),
-            },
-        })
+        let attempt = record.standing.attempt.saturating_add(1);
+        WritebackJob::derive(&record.change_set, attempt, now.plus(Duration::from_secs(seconds)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call, one place: the parts of one attempt")]
@@ -342,7 +305,6 @@ impl Runtime {
         }
         match (event, error) {
             (Event::Release, Some(error)) => Err(error),
-            (Event::Lost, Some(error)) if error.code() != Code::OutcomeUnknown => Err(error),
             _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), record }),
         }
     }

@@ -33,7 +33,8 @@ pub struct Seen {
 const DEFAULT_APPROVAL: Lifetime = Lifetime::For(std::time::Duration::from_secs(24 * 3600));
 
 impl Runtime {
-    /// A proposal, verified. A pending one or an approval whose time ran out is moved to expired first.
+    /// A proposal, verified. Looking writes nothing: one whose time is over is moved to expired when it is decided or
+    /// claimed, or by [`Runtime::expire`].
     ///
     /// # Errors
     /// `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
@@ -230,8 +231,8 @@ fn check_seen(record: &ProposalRecord, seen: &Seen) -> Result<()> {
 }
 
 fn check_role(record: &ProposalRecord, roles: &[String]) -> Result<()> {
-    match &record.facts.required_role {
-        Some(role) if !roles.contains(role) => Err(Error::new(Code::RoleRequired).with("proposal", record.id()).with("role", role)),
+    match record.required_role() {
+        Some(role) if !roles.iter().any(|held| held == role) => Err(Error::new(Code::RoleRequired).with("proposal", record.id()).with("role", role)),
         _ => Ok(()),
     }
 }

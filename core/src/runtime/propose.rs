@@ -14,7 +14,7 @@ use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Re
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
 use crate::protocol::{
     Approval, ApprovalStatus, ChangeSet, ChangeSetMode, ChangeSetSchema, ChangeSource, ColumnValue, Evidence, Guards, Integrity,
-    Principal, PrincipalSource, SINGLE_TENANT_COLUMN, Scope, SourceKind, State, Writeback, WritebackMode, WritebackStatus,
+    Principal, PrincipalSource, ROW_HASH_COLUMN, SINGLE_TENANT_COLUMN, Scope, SourceKind, State, Writeback, WritebackMode, WritebackStatus,
 };
 
 /// The answer to a proposal.
@@ -49,22 +49,22 @@ impl Runtime {
         let now = self.clock.now();
         let built = self.build(definition, &found, now);
         let proposal = self.audited(capability, caller, built).await?;
-        let (change_set, facts) = (proposal.change_set.clone(), proposal.facts.clone());
+        let (change_set, provenance) = (proposal.change_set.clone(), found.bound.provenance);
         let recorded = self.ledger.record_proposal(proposal).await;
-        let answer = |change_set, state, facts: Facts, existing, superseded| ProposalAnswer {
+        let answer = |change_set, state, existing, superseded| ProposalAnswer {
             change_set,
             state,
             existing,
             superseded,
-            visible: facts.visible,
-            executor: facts.executor,
-            provenance: facts.provenance,
+            visible: definition.visible_columns.clone(),
+            executor: executor_name(definition),
+            provenance: provenance.to_owned(),
         };
         Ok(match self.audited(capability, caller, recorded).await? {
-            Recorded::New { superseded } => answer(change_set, State::PendingReview, facts, false, superseded),
+            Recorded::New { superseded } => answer(change_set, State::PendingReview, false, superseded),
             Recorded::Existing(record) => {
-                let ProposalRecord { change_set, state, facts, .. } = *record;
-                answer(change_set, state, facts, true, None)
+                let ProposalRecord { change_set, state, .. } = *record;
+                answer(change_set, state, true, None)
             }
         })
     }
@@ -137,10 +137,6 @@ impl Runtime {
             authority: contract.authority_digest(capability),
             classes: found.row.classes.clone(),
             types: found.row.types.clone(),
-            executor: executor_name(capability),
-            provenance: found.bound.provenance.to_owned(),
-            required_role: capability.required_role.clone(),
-            visible: capability.visible_columns.clone(),
         };
         let read = NewRead {
             at: now,
@@ -225,7 +221,7 @@ fn expected_version(capability: &Capability, found: &Found) -> Result<ColumnValu
     match &capability.conflict_guard {
         None => Err(Error::new(Code::ConflictGuardMissing).with("capability", &capability.name)),
         Some(ConflictGuard::RowHash) => {
-            Ok(ColumnValue { column: Identifier::new("__row_hash")?, value: Scalar::Text(row_hash(&found.shown)?) })
+            Ok(ColumnValue { column: Identifier::new(ROW_HASH_COLUMN)?, value: Scalar::Text(row_hash(&found.shown)?) })
         }
         Some(ConflictGuard::Column(column)) => {
             let value = found.row.values.get(column).cloned().unwrap_or(Scalar::Null);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::ledger::{
     ReceiptFilter, ReceiptRecord, Standing,
 };
 use crate::primitives::{Digest, Instant, MacKey};
-use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
+use crate::protocol::{ChangeSet, Event, ExecutionReceipt, Lease, State, WritebackJob};
 
 pub(super) const EVENT_COLUMNS: &str = "seq, kind, subject, actor, at, detail, hash, mac";
 
@@ -123,6 +124,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
         .and_then(|mut statement| statement.query_map([proposal_id], event_row)?.collect::<rusqlite::Result<Vec<_>>>())
         .failed()?;
     let broken = |problem: &str| tampered(format!("proposal {proposal_id}"), problem);
+    let set = ChangeSet::parse(&stored.document).map_err(|_| broken("its change set is not one"))?;
 
     let mut folded: Option<Folded> = None;
     let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -135,7 +137,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
             decisions.push(decision);
         }
         if let Some(text) = document(connection, "writeback_jobs", event.seq)? {
-            jobs.push(WritebackJob::parse(&text).map_err(|_| broken("its job is not one"))?);
+            jobs.push(job(&set, &text, event.seq)?);
         }
         if let Some(receipt) = receipt(connection, event.seq)? {
             receipts.push(receipt);
@@ -163,6 +165,16 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
     })
 }
 
+/// One event, checked against its predecessor, its rows and the key.
+fn check_event(connection: &Connection, key: &MacKey, seq: u64) -> Result<StoredEvent> {
+    let event = connection
+        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
+        .and_then(|mut statement| statement.query_row([seq], event_row))
+        .failed()?;
+    check(connection, key, predecessor(connection, seq)?, &event)?;
+    Ok(event)
+}
+
 /// The hash before an event.
 fn predecessor(connection: &Connection, seq: u64) -> Result<Digest> {
     if seq <= 1 {
@@ -181,6 +193,22 @@ fn document(connection: &Connection, table: &str, seq: u64) -> Result<Option<Str
         .prepare_cached(&format!("SELECT document FROM {table} WHERE seq = ?1"))
         .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
         .failed()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredJob {
+    digest: Digest,
+    lease: Lease,
+}
+
+/// The job of an event, derived again from its proposal and compared with the digest kept of it.
+pub(super) fn job(set: &ChangeSet, document: &str, seq: u64) -> Result<WritebackJob> {
+    let stored: StoredJob = parse(document, seq)?;
+    let broken = || tampered(format!("event {seq}"), "its job is not the job of its proposal");
+    let mut job = WritebackJob::derive(set, stored.lease.attempt, stored.lease.expires_at).map_err(|_| broken())?;
+    job.lease = stored.lease;
+    if job.digest()? == stored.digest { Ok(job) } else { Err(broken()) }
 }
 
 /// The decision of an event, its own signature checked.
@@ -275,7 +303,12 @@ pub(super) fn receipts(store: &Store, filter: &ReceiptFilter) -> Result<Vec<Rece
             .and_then(|mut statement| statement.query_map((before, limit), |row| row.get(0))?.collect()),
     }
     .failed()?;
-    seqs.into_iter().filter_map(|seq| receipt(connection, seq).transpose()).collect()
+    let mut found = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        check_event(connection, &store.key, seq)?;
+        found.extend(receipt(connection, seq)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
@@ -287,11 +320,7 @@ pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<Eviden
         })
         .failed()?;
     let Some((seq, text)) = row else { return Ok(None) };
-    let event = connection
-        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
-        .and_then(|mut statement| statement.query_row([seq], event_row))
-        .failed()?;
-    check(connection, &store.key, predecessor(connection, seq)?, &event)?;
+    let event = check_event(connection, &store.key, seq)?;
     let audit = document(connection, "query_audit", seq)?.map_or(Ok(Value::Null), |text| parse(&text, seq))?;
     let at = Instant::parse(&event.at).map_err(|_| tampered(format!("event {seq}"), "it has no time"))?;
     Ok(Some(EvidenceRecord { id: evidence_id.to_owned(), at, document: parse(&text, seq)?, audit }))

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::chain::{ROOT, check, head, tampered};
-use super::read::{EVENT_COLUMNS, Folded, PROPOSAL_COLUMNS, decision, event_row, fold, proposal_row, receipt};
+use super::read::{EVENT_COLUMNS, Folded, PROPOSAL_COLUMNS, decision, event_row, fold, job, proposal_row, receipt};
 use super::schema::COVERED;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{Checkpoint, Verified};
 use crate::primitives::{Digest, canonical};
-use crate::protocol::{ChangeSet, WritebackJob};
+use crate::protocol::ChangeSet;
 
 pub(super) fn verify(store: &Store, expect: Option<Checkpoint>, mut progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified> {
     // One snapshot: a ledger in use verifies as it was at one moment.
@@ -105,28 +105,15 @@ fn check_rows(store: &Store, seq: u64, subject: &str) -> Result<()> {
             return Err(broken("a document is not in its canonical form"));
         }
         if table == "writeback_jobs" {
-            let job = WritebackJob::parse(&text).map_err(|_| broken("its job is not one"))?;
-            of(&job.proposal_id, "job")?;
-            check_job(store, &job).map_err(|problem| broken(problem))?;
+            let document: String = connection
+                .prepare_cached("SELECT document FROM proposals WHERE proposal_id = ?1")
+                .and_then(|mut statement| statement.query_row([subject], |row| row.get(0)))
+                .failed()?;
+            let set = ChangeSet::parse(&document).map_err(|_| broken("its job's proposal does not parse"))?;
+            job(&set, &text, seq)?;
         }
     }
     Ok(())
-}
-
-/// A job says what its proposal says, and nothing else.
-fn check_job(store: &Store, job: &WritebackJob) -> Result<(), &'static str> {
-    let document: String = store
-        .connection
-        .prepare_cached("SELECT document FROM proposals WHERE proposal_id = ?1")
-        .and_then(|mut statement| statement.query_row([&job.proposal_id], |row| row.get(0)))
-        .map_err(|_| "its job's proposal is missing")?;
-    let set = ChangeSet::parse(&document).map_err(|_| "its job's proposal does not parse")?;
-    let same = job.proposal_hash == set.integrity.proposal_hash
-        && job.target.primary_key == set.source.primary_key
-        && job.patch == set.patch
-        && job.allowed_columns == set.guards.allowed_columns
-        && job.tenant_guard == set.guards.tenant;
-    if same { Ok(()) } else { Err("its job differs from its proposal") }
 }
 
 fn check_proposals(store: &Store, folded: &HashMap<String, Folded>) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault_point;
 use crate::ledger::{Advance, Advanced, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
-use crate::protocol::{ChangeSet, ChangeSetMode, Event, State};
+use crate::protocol::{ChangeSet, ChangeSetMode, Event, ROW_HASH_COLUMN, State};
 
 const ACTIVE: &str = "state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
 
@@ -326,7 +326,7 @@ fn row_rivals(connection: &Connection, proposal_id: &str, row: &Present) -> Resu
     for (other, document) in later {
         let theirs = ChangeSet::parse(&document)?.guards.expected_version;
         // A row hash says nothing of columns outside it, so any change since counts.
-        let weak = [&version, &theirs].iter().any(|version| version.column.as_str() == "__row_hash");
+        let weak = [&version, &theirs].iter().any(|version| version.column.as_str() == ROW_HASH_COLUMN);
         if weak || theirs == version {
             return Ok(Some(other));
         }
@@ -345,7 +345,8 @@ fn insert_rows(connection: &Connection, key: &MacKey, seq: u64, step: &Advance) 
             .failed()?;
     }
     if let Some(job) = &step.job {
-        let document = to_text(serde_json::to_value(job))?;
+        // The rest of a job follows from its proposal: its digest and its lease are all there is to keep.
+        let document = canonical(&json!({ "digest": job.digest()?, "lease": job.lease }))?;
         connection
             .prepare_cached("INSERT INTO writeback_jobs (seq, document) VALUES (?1, ?2)")
             .and_then(|mut statement| statement.execute(params![seq, document]))
