@@ -1,0 +1,273 @@
+//! `capabilities`: what reads and proposals have in common. What only proposals have is in `proposals.rs`.
+
+use std::collections::BTreeSet;
+
+use super::executors::BUILT_IN;
+use super::reader::{At, Findings};
+use super::{Names, arguments, proposals};
+use crate::contract::diagnostics::{self as d, DiagnosticInfo};
+use crate::contract::types::{Capability, Engine, ExecutorKind, Kind, Mode, Target};
+use crate::error::printable;
+use crate::primitives::Identifier;
+
+/// Members that mean something in a proposal only.
+const PROPOSAL_KEYS: &[&str] =
+    &["executor", "patch", "allowed_columns", "numeric_bounds", "transition_guards", "conflict_guard", "approval"];
+
+pub(super) fn engine_of(word: &str) -> Option<Engine> {
+    match word {
+        "postgres" => Some(Engine::Postgres),
+        "mysql" => Some(Engine::Mysql),
+        "sqlite" => Some(Engine::Sqlite),
+        _ => None,
+    }
+}
+
+pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names) -> Vec<Capability> {
+    let Some(list) = root.get("capabilities") else {
+        if names.mode != Some(Mode::Cloud) {
+            findings.report(&d::CAPABILITIES_REQUIRED, root.spot_of("capabilities"));
+        }
+        return Vec::new();
+    };
+    let items = list.items().unwrap_or_default();
+    if items.is_empty() {
+        findings.report(&d::CAPABILITIES_REQUIRED, list.spot());
+    }
+    let mut seen = BTreeSet::new();
+    for name in items.iter().filter_map(|item| item.get("name")) {
+        if name.node.as_str().is_some_and(|text| !seen.insert(text)) {
+            findings.report(&d::DUPLICATE_CAPABILITY, name.spot());
+        }
+    }
+    items.iter().filter_map(|item| capability(findings, item, names)).collect()
+}
+
+fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option<Capability> {
+    if !at.is_object() {
+        findings.report(&d::CAPABILITY_NOT_OBJECT, at.spot());
+        return None;
+    }
+    findings.closed(
+        at,
+        &[
+            "name",
+            "kind",
+            "description",
+            "returns_hint",
+            "source",
+            "context",
+            "executor",
+            "target",
+            "args",
+            "lookup",
+            "visible_columns",
+            "evidence",
+            "max_rows",
+            "patch",
+            "allowed_columns",
+            "numeric_bounds",
+            "transition_guards",
+            "conflict_guard",
+            "approval",
+            "single_tenant_dev_ack",
+            "signoff",
+        ],
+    );
+    findings.signoff(at, &[]);
+    let owned = |at: &At<'_>| at.text().map(str::to_owned);
+    let name = findings.required(at, "name", &d::INVALID_CAPABILITY_NAME, |at| {
+        at.node.as_str().filter(|name| is_name(name)).map(str::to_owned)
+    });
+    let kind = findings.required(at, "kind", &d::INVALID_CAPABILITY_KIND, |at| match at.node.as_str()? {
+        "read" => Some(Kind::Read),
+        "proposal" => Some(Kind::Proposal),
+        _ => None,
+    });
+    let description = findings.optional(at, "description", &d::INVALID_CAPABILITY_DESCRIPTION, owned);
+    let returns_hint = findings.optional(at, "returns_hint", &d::INVALID_RETURNS_HINT, owned);
+    let source = source(findings, at, names);
+    let context = context(findings, at, names);
+    let executor = executor(findings, at, names);
+    let engine = source.as_ref().and_then(|source| names.sources.get(source)).map(|source| source.engine);
+    let target = target(findings, at, engine);
+    let (args, arg_names) = arguments::read(findings, at);
+    let lookup_arg = lookup(findings, at, &arg_names);
+    let visible_columns =
+        columns(findings, at, "visible_columns", [&d::VISIBLE_COLUMNS_REQUIRED, &d::INVALID_VISIBLE_COLUMN]);
+    settings_without_effect(findings, at, kind);
+
+    let mut capability = Capability {
+        name: name.unwrap_or_default(),
+        kind: kind?,
+        description,
+        returns_hint,
+        source: source?,
+        context,
+        target: target?,
+        args,
+        lookup_arg: lookup_arg.unwrap_or_default(),
+        visible_columns,
+        patch: Vec::new(),
+        allowed_columns: Vec::new(),
+        numeric_bounds: Default::default(),
+        transition_guards: Default::default(),
+        conflict_guard: None,
+        required_role: None,
+        executor,
+    };
+    if capability.kind == Kind::Proposal {
+        proposals::read(findings, at, &mut capability, &arg_names, engine);
+        writeback(findings, at, &capability, names);
+    } else {
+        capability.executor = None;
+    }
+    Some(capability)
+}
+
+/// `namespace.name`, or more parts.
+fn is_name(text: &str) -> bool {
+    text.contains('.') && text.split('.').all(|part| Identifier::new(part).is_ok())
+}
+
+fn source(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option<String> {
+    let name = at.get("source").and_then(|source| source.node.as_str()).unwrap_or_default();
+    if names.known.sources.contains(name) {
+        names.used.sources.insert(name.to_owned());
+        return Some(name.to_owned());
+    }
+    let message = format!("there is no source `{}`", printable(name));
+    findings.mistyped(
+        &d::UNKNOWN_SOURCE,
+        at.spot_of("source"),
+        message,
+        name,
+        names.known.sources.iter().map(String::as_str),
+    );
+    None
+}
+
+fn context(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option<String> {
+    let member = at.get("context")?;
+    let name = member.node.as_str().unwrap_or_default();
+    if names.known.contexts.contains(name) {
+        names.used.contexts.insert(name.to_owned());
+        return Some(name.to_owned());
+    }
+    let message = format!("there is no context `{}`", printable(name));
+    findings.mistyped(
+        &d::UNKNOWN_CONTEXT,
+        member.spot(),
+        message,
+        name,
+        names.known.contexts.iter().map(String::as_str),
+    );
+    None
+}
+
+fn executor(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option<String> {
+    let name = findings.optional(at, "executor", &d::INVALID_EXECUTOR_REFERENCE, At::text)?;
+    let known = names.known.executors.contains(name);
+    if known {
+        names.used.executors.insert(name.to_owned());
+    }
+    if name == BUILT_IN {
+        return None;
+    }
+    if !known {
+        let message = format!("there is no executor `{}`", printable(name));
+        let others = names.known.executors.iter().map(String::as_str).chain([BUILT_IN]);
+        findings.mistyped(&d::UNKNOWN_EXECUTOR, at.spot_of("executor"), message, name, others);
+    }
+    Some(name.to_owned())
+}
+
+fn target(findings: &mut Findings<'_>, at: &At<'_>, engine: Option<Engine>) -> Option<Target> {
+    let target = at.get("target").filter(At::is_object);
+    let Some(target) = target else {
+        findings.report(&d::TARGET_REQUIRED, at.spot_of("target"));
+        return None;
+    };
+    findings.closed(&target, &["schema", "table", "primary_key", "tenant_key", "single_tenant_dev"]);
+    let mut required = |key| findings.required(&target, key, &d::INVALID_TARGET_IDENTIFIER, At::identifier);
+    let (schema, table, primary_key) = (required("schema"), required("table"), required("primary_key"));
+    let tenant_key = findings.optional(&target, "tenant_key", &d::INVALID_TARGET_IDENTIFIER, At::identifier);
+    let dev = findings.boolean(&target, "single_tenant_dev", false);
+    match (target.get("tenant_key").is_some(), dev) {
+        (false, false) => findings.report(&d::TENANT_GUARD_REQUIRED, target.spot_of("tenant_key")),
+        (false, true) => findings.report(&d::SINGLE_TENANT_DEV_EXCEPTION, target.spot_of("single_tenant_dev")),
+        (true, true) => findings.inert(&target, &["single_tenant_dev"], "tenant_key is given and holds"),
+        (true, false) => {}
+    }
+    if engine == Some(Engine::Sqlite) && schema.as_ref().is_some_and(|schema| schema.as_str() != "main") {
+        findings.report(&d::SQLITE_SCHEMA_NOT_MAIN, target.spot_of("schema"));
+    }
+    Some(Target { schema: schema?, table: table?, primary_key: primary_key?, tenant_key })
+}
+
+fn lookup(findings: &mut Findings<'_>, at: &At<'_>, args: &[&str]) -> Option<String> {
+    let Some(lookup) = at.get("lookup").filter(At::is_object) else {
+        findings.report(&d::LOOKUP_REQUIRED, at.spot_of("lookup"));
+        return None;
+    };
+    findings.closed(&lookup, &["id_from_arg"]);
+    let name = findings.required(&lookup, "id_from_arg", &d::LOOKUP_ARG_REQUIRED, At::text)?;
+    if !args.contains(&name) {
+        let message = format!("there is no argument `{}`", printable(name));
+        findings.mistyped(&d::LOOKUP_ARG_UNKNOWN, lookup.spot_of("id_from_arg"), message, name, args.iter().copied());
+    }
+    Some(name.to_owned())
+}
+
+/// A list of columns; `[required, invalid]` are the codes for an empty list and for a bad item.
+pub(super) fn columns(
+    findings: &mut Findings<'_>,
+    at: &At<'_>,
+    key: &str,
+    [required, invalid]: [&'static DiagnosticInfo; 2],
+) -> Vec<Identifier> {
+    let items = at.get(key).and_then(|list| list.items()).unwrap_or_default();
+    if items.is_empty() {
+        findings.report(required, at.spot_of(key));
+    }
+    let mut columns: Vec<Identifier> = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
+    for item in items {
+        match item.identifier() {
+            None => findings.report(invalid, item.spot()),
+            Some(column) if !seen.insert(column.clone()) => findings.report(&d::COLUMN_REPEATED, item.spot()),
+            Some(column) => columns.push(column),
+        }
+    }
+    columns
+}
+
+fn settings_without_effect(findings: &mut Findings<'_>, at: &At<'_>, kind: Option<Kind>) {
+    let rows = findings.optional(at, "max_rows", &d::INVALID_MAX_ROWS, At::positive);
+    if rows.is_some_and(|rows| rows > 1) {
+        findings.inert(at, &["max_rows"], "a capability reads exactly one row");
+    }
+    if at.get("evidence").is_some_and(|evidence| evidence.node.as_str() != Some("required")) {
+        findings.inert(at, &["evidence"], "evidence is always recorded");
+    }
+    findings.inert(at, &["single_tenant_dev_ack"], "target.single_tenant_dev alone counts");
+    if kind == Some(Kind::Read) {
+        findings.inert(at, PROPOSAL_KEYS, "a read changes nothing");
+    }
+}
+
+/// Whether what is proposed can be carried out.
+fn writeback(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability, names: &Names) {
+    let direct = match &capability.executor {
+        None => true,
+        Some(name) => {
+            names.executors.get(name).is_some_and(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate))
+        }
+    };
+    let Some(source) = names.sources.get(&capability.source).filter(|_| direct) else { return };
+    if source.read_only {
+        findings.report(&d::READ_ONLY_SOURCE_DIRECT_WRITEBACK, at.spot_of("source"));
+    } else if names.mode == Some(Mode::Review) && source.write_url_env.is_none() {
+        findings.report(&d::WRITEBACK_DISABLED, at.spot_of("source"));
+    }
+}

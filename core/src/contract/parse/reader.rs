@@ -1,0 +1,325 @@
+//! Walking the JSON tree with its pointer, and collecting what is found on the way.
+
+use serde_json::Value;
+
+use crate::contract::diagnostics::{self as d, Diagnostic, DiagnosticInfo, Severity};
+use crate::error::{nearest, printable};
+use crate::primitives::json::{self, Node, NodeValue};
+use crate::primitives::{Identifier, Scalar};
+
+/// Beyond this many findings nobody reads on, and a hostile file would buy time with them.
+const MOST_FINDINGS: usize = 500;
+
+/// The largest timeout: what a signed 32-bit count of milliseconds holds, the limit of every engine and timer behind it.
+const LONGEST_MS: u64 = 2_147_483_647;
+
+/// A value and its pointer.
+#[derive(Clone)]
+pub(super) struct At<'n> {
+    pub node: &'n Node,
+    pub pointer: String,
+}
+
+/// A place without a value: where something is missing, or the value itself.
+pub(super) struct Spot {
+    offset: usize,
+    pointer: String,
+}
+
+impl<'n> At<'n> {
+    pub fn root(node: &'n Node) -> Self {
+        Self { node, pointer: String::new() }
+    }
+
+    pub fn get(&self, key: &str) -> Option<Self> {
+        self.node.get(key).map(|node| Self { node, pointer: json::pointer(&self.pointer, key) })
+    }
+
+    /// The members, if it is an object.
+    pub fn members(&self) -> Option<Vec<(&'n str, Self)>> {
+        let member =
+            |(key, node): &'n (String, Node)| (key.as_str(), Self { node, pointer: json::pointer(&self.pointer, key) });
+        self.node.as_object().map(|entries| entries.iter().map(member).collect())
+    }
+
+    /// The items, if it is an array.
+    pub fn items(&self) -> Option<Vec<Self>> {
+        let item =
+            |(index, node): (usize, &'n Node)| Self { node, pointer: json::pointer(&self.pointer, &index.to_string()) };
+        self.node.as_array().map(|nodes| nodes.iter().enumerate().map(item).collect())
+    }
+
+    pub fn is_object(&self) -> bool {
+        self.node.as_object().is_some()
+    }
+
+    /// The text, if it is a string with something in it.
+    pub fn text(&self) -> Option<&'n str> {
+        self.node.as_str().filter(|text| !text.trim().is_empty())
+    }
+
+    pub fn boolean(&self) -> Option<bool> {
+        match self.node.value {
+            NodeValue::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value as plain JSON; a number that does not fit becomes its text.
+    pub fn plain(&self) -> Value {
+        plain(self.node)
+    }
+
+    pub fn identifier(&self) -> Option<Identifier> {
+        self.node.as_str().and_then(|text| Identifier::new(text).ok())
+    }
+
+    /// The number as written, if it is one that can be compared exactly.
+    pub fn number(&self) -> Option<Scalar> {
+        match &self.node.value {
+            NodeValue::Number(text) => crate::primitives::compare_decimals(text, "0").and(self.node.scalar()),
+            _ => None,
+        }
+    }
+
+    /// A whole number of at least 1. `3000.0` and `3e3` count, as they do for every JavaScript reader of the file.
+    pub fn positive(&self) -> Option<u64> {
+        let NodeValue::Number(text) = &self.node.value else { return None };
+        let exact = match text.parse::<u64>() {
+            Ok(value) => value,
+            Err(_) => {
+                let value =
+                    text.parse::<f64>().ok().filter(|value| value.fract() == 0.0 && (1.0..1e15).contains(value))?;
+                format!("{value:.0}").parse().ok()?
+            }
+        };
+        (exact > 0).then_some(exact)
+    }
+
+    /// A timeout in milliseconds.
+    pub fn milliseconds(&self) -> Option<u64> {
+        self.positive().filter(|value| *value <= LONGEST_MS)
+    }
+
+    /// The name of an environment variable.
+    pub fn env_name(&self) -> Option<String> {
+        self.node.as_str().filter(|text| is_env_name(text)).map(str::to_owned)
+    }
+
+    pub fn spot(&self) -> Spot {
+        Spot { offset: self.node.offset, pointer: self.pointer.clone() }
+    }
+
+    /// Where this member stands, or would stand.
+    pub fn spot_of(&self, key: &str) -> Spot {
+        let offset = self.node.get(key).map_or(self.node.offset, |node| node.offset);
+        Spot { offset, pointer: json::pointer(&self.pointer, key) }
+    }
+}
+
+fn plain(node: &Node) -> Value {
+    match &node.value {
+        NodeValue::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        NodeValue::Object(entries) => {
+            Value::Object(entries.iter().map(|(key, node)| (key.clone(), plain(node))).collect())
+        }
+        _ => node.scalar().map_or(Value::Null, |scalar| scalar.to_json()),
+    }
+}
+
+fn is_env_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_uppercase() || b == b'_');
+    first && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Letters, digits, `_`, `.` and `-`, starting with a letter or `_`.
+pub(super) fn is_safe_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    first && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// What was found so far.
+pub(super) struct Findings<'t> {
+    text: &'t str,
+    list: Vec<Diagnostic>,
+    failed: bool,
+    /// False: unknown fields pass.
+    pub strict: bool,
+}
+
+impl<'t> Findings<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self { text, list: Vec::new(), failed: false, strict: true }
+    }
+
+    /// Reports with the table's own words.
+    pub fn report(&mut self, info: &'static DiagnosticInfo, spot: Spot) {
+        self.push(info, spot, info.meaning.to_owned(), None);
+    }
+
+    /// Reports with a more precise message.
+    pub fn say(&mut self, info: &'static DiagnosticInfo, spot: Spot, message: String) {
+        self.push(info, spot, message, None);
+    }
+
+    /// Reports a word that is none of the known ones.
+    pub fn mistyped<'k>(
+        &mut self,
+        info: &'static DiagnosticInfo,
+        spot: Spot,
+        message: String,
+        word: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let help = nearest(word, known).map(|near| format!("did you mean `{}`?", printable(near)));
+        self.push(info, spot, message, help);
+    }
+
+    fn push(&mut self, info: &'static DiagnosticInfo, spot: Spot, message: String, help: Option<String>) {
+        let (line, column) =
+            if self.list.len() < MOST_FINDINGS { json::line_column(self.text, spot.offset) } else { (1, 1) };
+        self.push_at(info, spot.pointer, line, column, message, help);
+    }
+
+    pub fn push_at(
+        &mut self,
+        info: &'static DiagnosticInfo,
+        pointer: String,
+        line: usize,
+        column: usize,
+        message: String,
+        help: Option<String>,
+    ) {
+        // The first error is kept even if warnings filled the list: a refusal must say why.
+        let first_error = info.severity == Severity::Error && !self.failed;
+        self.failed |= info.severity == Severity::Error;
+        if self.list.len() < MOST_FINDINGS || first_error {
+            let help = help.or_else(|| (!info.help.is_empty()).then(|| info.help.to_owned()));
+            self.list.push(Diagnostic {
+                code: info.code,
+                severity: info.severity,
+                pointer,
+                line,
+                column,
+                message,
+                help,
+            });
+        }
+    }
+
+    /// Every member must be one of `known`.
+    pub fn closed(&mut self, at: &At<'_>, known: &[&str]) {
+        if !self.strict {
+            return;
+        }
+        for (key, member) in at.members().unwrap_or_default() {
+            // A forbidden key is reported as that, once.
+            if !known.contains(&key) && forbidden(key).is_none() {
+                let message = format!("`{}` is not known here", printable(key));
+                self.mistyped(&d::UNKNOWN_FIELD, member.spot(), message, key, known.iter().copied());
+            }
+        }
+    }
+
+    /// Like [`Self::closed`] for objects that v1 leaves open: what is not known there does nothing.
+    pub fn open(&mut self, at: &At<'_>, known: &[&str]) {
+        for (key, member) in at.members().unwrap_or_default() {
+            if !known.contains(&key) && forbidden(key).is_none() {
+                let message = format!("`{}` is not known here and has no effect", printable(key));
+                self.mistyped(&d::INERT_SETTING, member.spot(), message, key, known.iter().copied());
+            }
+        }
+    }
+
+    /// The members in `keys` do nothing here.
+    pub fn inert(&mut self, at: &At<'_>, keys: &[&str], why: &str) {
+        for key in keys.iter().filter(|key| at.get(key).is_some()) {
+            self.say(&d::INERT_SETTING, at.spot_of(key), format!("`{key}` has no effect: {why}"));
+        }
+    }
+
+    /// A `signoff` object: closed, our own settings.
+    pub fn signoff<'n>(&mut self, at: &At<'n>, known: &[&str]) -> Option<At<'n>> {
+        let signoff = at.get("signoff")?;
+        if !signoff.is_object() {
+            self.report(&d::SIGNOFF_NOT_OBJECT, signoff.spot());
+            return None;
+        }
+        self.closed(&signoff, known);
+        Some(signoff)
+    }
+
+    /// A truth value, or `default` if it is absent.
+    pub fn boolean(&mut self, at: &At<'_>, key: &str, default: bool) -> bool {
+        match at.get(key) {
+            None => default,
+            Some(member) => member.boolean().unwrap_or_else(|| {
+                self.say(&d::INVALID_BOOLEAN, member.spot(), format!("`{key}` must be true or false"));
+                default
+            }),
+        }
+    }
+
+    /// A member that must pass `read` if it is there.
+    pub fn optional<'n, T>(
+        &mut self,
+        at: &At<'n>,
+        key: &str,
+        info: &'static DiagnosticInfo,
+        read: impl FnOnce(&At<'n>) -> Option<T>,
+    ) -> Option<T> {
+        let member = at.get(key)?;
+        let value = read(&member);
+        if value.is_none() {
+            self.report(info, member.spot());
+        }
+        value
+    }
+
+    /// A member that must be there and pass `read`.
+    pub fn required<'n, T>(
+        &mut self,
+        at: &At<'n>,
+        key: &str,
+        info: &'static DiagnosticInfo,
+        read: impl FnOnce(&At<'n>) -> Option<T>,
+    ) -> Option<T> {
+        let value = at.get(key).as_ref().and_then(read);
+        if value.is_none() {
+            self.report(info, at.spot_of(key));
+        }
+        value
+    }
+
+    /// Keys that have no place in a contract, wherever they stand.
+    pub fn scan_forbidden(&mut self, at: &At<'_>) {
+        for (key, member) in at.members().unwrap_or_default() {
+            if let Some(info) = forbidden(key) {
+                self.say(info, member.spot(), format!("`{key}`: {}", info.meaning));
+            }
+            self.scan_forbidden(&member);
+        }
+        for item in at.items().unwrap_or_default() {
+            self.scan_forbidden(&item);
+        }
+    }
+
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The findings in the order of the text.
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|finding| (finding.line, finding.column));
+        self.list
+    }
+}
+
+fn forbidden(key: &str) -> Option<&'static DiagnosticInfo> {
+    match key {
+        "url" | "database_url" | "databaseUrl" | "read_url" | "readUrl" | "write_url" | "writeUrl"
+        | "connection_string" | "connectionString" => Some(&d::INLINE_DATABASE_URL_FORBIDDEN),
+        "sql" | "raw_sql" | "rawSql" | "statement" | "query_sql" | "querySql" => Some(&d::ARBITRARY_SQL_FORBIDDEN),
+        _ => None,
+    }
+}
