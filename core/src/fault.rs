@@ -26,24 +26,3 @@ pub fn reach(name: &str) {
         }
     }
 }
-
-/// Passes the point of a guard's step.
-#[cfg(feature = "sqlite")]
-pub(crate) fn guard_step(step: &crate::guard::Step) {
-    #[cfg(not(feature = "fault-injection"))]
-    let _ = step;
-    #[cfg(feature = "fault-injection")]
-    {
-        use crate::guard::Step;
-        match step {
-            Step::Begin(_) => reach("fault:guard.begin"),
-            Step::Run(statement) if statement.sql.starts_with("INSERT") => reach("fault:guard.claim"),
-            Step::Run(statement) if statement.sql.starts_with("UPDATE") && statement.sql.contains("receipt_json") => reach("fault:guard.finish"),
-            Step::Run(statement) if statement.sql.starts_with("UPDATE") => reach("fault:guard.effect"),
-            Step::Run(_) => reach("fault:guard.read"),
-            Step::Commit => reach("fault:guard.commit"),
-            Step::Done(_) => reach("fault:guard.committed"),
-            _ => {}
-        }
-    }
-}

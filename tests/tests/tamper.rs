@@ -183,6 +183,10 @@ fn deleted_reordered_and_truncated_events_are_found() {
         ("another key id", "UPDATE chain SET key_id = '0000000000000000'"),
     ] {
         for recomputed in [false, true] {
+            // Making the head anew would undo this edit.
+            if recomputed && name == "another head" {
+                continue;
+            }
             let workspace = Workspace::new();
             workspace.approved("INV-3001", "tampering");
             let ledger = workspace.intruder("ledger.db");
@@ -191,9 +195,9 @@ fn deleted_reordered_and_truncated_events_are_found() {
                 recompute(&ledger);
             }
             drop(ledger);
-            workspace.run(["store", "verify"]).expect(4);
+            let ran = workspace.run(["store", "verify"]);
+            assert_eq!(ran.code, 4, "{name} (recomputed: {recomputed}): {}{}", ran.out, ran.err);
         }
-        let _ = name;
     }
 }
 
@@ -318,6 +322,6 @@ fn the_key_is_never_made_anew_and_another_one_is_refused() {
     assert_eq!(workspace.json(["apply", &id]).expect(4).error_code(), "LEDGER_KEY_INVALID");
     std::fs::remove_file(workspace.path("ledger.key")).unwrap();
     let given = String::from_utf8(key).unwrap();
-    let ran = workspace.command().args(["apply", &id]).env("SIGNOFF_LEDGER_KEY", given.trim()).status().unwrap();
-    assert!(ran.success());
+    let ran = workspace.command().args(["apply", &id]).env("SIGNOFF_LEDGER_KEY", given.trim()).output().unwrap();
+    assert!(ran.status.success());
 }
