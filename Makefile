@@ -1,0 +1,59 @@
+# The way in for people. Cargo does the work; each target only says what it runs.
+# CARGO_TARGET_DIR is honoured. CARGO_ARGS goes to every cargo build, check and test (`make test CARGO_ARGS=--locked`).
+
+CARGO ?= cargo
+CARGO_ARGS ?=
+CARGO_TARGET_DIR ?= target
+# Tests run in other folders than this one, so they are told absolute paths.
+TARGET := $(if $(filter /%,$(CARGO_TARGET_DIR)),$(CARGO_TARGET_DIR),$(CURDIR)/$(CARGO_TARGET_DIR))
+override CARGO_TARGET_DIR := $(TARGET)
+export CARGO_TARGET_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint fmt bench clean
+# One cargo at a time: they share a lock, and tests measure time.
+.NOTPARALLEL:
+
+help: ## say what there is to make
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | \
+		while IFS='|' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
+
+demo: ## a change proposed, signed off and applied on a SQLite file of its own; builds only what that needs
+	@if [ -t 2 ]; then \
+		$(CARGO) build $(CARGO_ARGS) -p signoff-cli --no-default-features --features sqlite; \
+	else \
+		$(CARGO) build -q $(CARGO_ARGS) -p signoff-cli --no-default-features --features sqlite; \
+	fi
+	@"$(TARGET)/debug/signoff" demo
+
+build: ## the signoff program, release build
+	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
+	@echo "built $(TARGET)/release/signoff"
+
+# The crash tests need a program that can be told where to die; the others must never see that one.
+test: ## every test, against the debug, the fault-injection and the release build of the program
+	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli --features fault-injection --target-dir "$(TARGET)/fault"
+	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
+	SIGNOFF_BIN="$(TARGET)/debug/signoff" \
+	SIGNOFF_FAULT_BIN="$(TARGET)/fault/debug/signoff" \
+	SIGNOFF_RELEASE_BIN="$(TARGET)/release/signoff" \
+		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
+
+lint: ## format, clippy, core's features one by one, the docs, and what may be committed
+	bash .ci/tidy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --no-deps
+
+fmt: ## format the Rust code in place
+	$(CARGO) fmt --all
+
+bench: ## the numbers people rely on, each beside its baseline in the same run
+	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench
+
+clean: ## remove everything that was built
+	$(CARGO) clean
