@@ -12,7 +12,7 @@ use super::read::{Found, evidence};
 use crate::catalogue::{self, Envelope, ResultFormat};
 use crate::contract::{Capability, ConflictGuard, Engine, ExecutorKind, Kind, Mode, PatchValue};
 use crate::error::{Code, Error, Result};
-use crate::guard::row_hash;
+use crate::guard::{Dialect, row_hash};
 use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Recorded};
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
 use crate::protocol::{
@@ -179,7 +179,16 @@ impl Runtime {
         change_set.validate()?;
         let facts = Facts {
             authority: contract.authority_digest(capability),
-            classes: found.row.classes.clone(),
+            classes: found
+                .row
+                .classes
+                .iter()
+                .filter(|(column, class)| {
+                    let shown = found.shown.get(*column).unwrap_or(&Scalar::Null);
+                    dialect(source.engine).is_some_and(|dialect| dialect.plain_class(shown) != class.as_str())
+                })
+                .map(|(column, class)| (column.clone(), class.clone()))
+                .collect(),
             types: found.row.types.clone(),
         };
         let read = NewRead {
@@ -189,6 +198,14 @@ impl Runtime {
             audit: self.answered(capability, found, Some(&proposal_id)),
         };
         Ok(NewProposal { change_set, facts, read, expires_at: contract.proposal_ttl.end(now) })
+    }
+}
+
+fn dialect(engine: Engine) -> Option<Dialect> {
+    match engine {
+        Engine::Sqlite => Some(Dialect::Sqlite),
+        Engine::Postgres => Some(Dialect::Postgres),
+        Engine::Mysql => None,
     }
 }
 

@@ -140,6 +140,18 @@ impl Dialect {
         }
     }
 
+    /// The storage class that a value's JSON form tells by itself; any other has to be kept beside it.
+    #[must_use]
+    pub fn plain_class(self, value: &Scalar) -> &'static str {
+        match (self, value) {
+            (Self::Postgres, _) => "",
+            (Self::Sqlite, Scalar::Null) => "null",
+            (Self::Sqlite, Scalar::Text(_) | Scalar::Decimal(_)) => "text",
+            (Self::Sqlite, Scalar::Bool(_) | Scalar::Int(_) | Scalar::UInt(_)) if value.to_json().is_string() => "text",
+            (Self::Sqlite, _) => "integer",
+        }
+    }
+
     /// A scalar as the text that is bound; `None` is NULL.
     pub(super) fn bind(self, value: &Scalar) -> Option<String> {
         match (self, value) {
