@@ -351,11 +351,11 @@ impl Guard {
         let job = &self.job;
         params.push(job.dialect.bind(&job.key_value));
         let key = job.dialect.typed(params.len(), job.types.get(&job.key_column));
-        let mut condition = format!("{} = {key}", job.key_column.quoted());
+        let mut condition = format!("{} = {key}", job.dialect.column(&job.key_column));
         if let Some(column) = &job.tenant_column {
             params.push(Some(job.tenant_id.clone()));
             let tenant = job.dialect.typed(params.len(), job.types.get(column));
-            condition.push_str(&format!(" AND {} = {tenant}", column.quoted()));
+            condition.push_str(&format!(" AND {} = {tenant}", job.dialect.column(column)));
         }
         condition
     }
@@ -402,7 +402,7 @@ impl Guard {
         let mut assignments = Vec::with_capacity(job.patch.len());
         for (column, value) in &job.patch {
             params.push(job.dialect.bind(value));
-            assignments.push(format!("{} = {}", column.quoted(), job.dialect.typed(params.len(), job.types.get(column))));
+            assignments.push(format!("{} = {}", job.dialect.column(column), job.dialect.typed(params.len(), job.types.get(column))));
         }
         let condition = self.identity(&mut params);
         let sql =

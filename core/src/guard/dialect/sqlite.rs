@@ -23,9 +23,14 @@ pub(super) fn affinity(declared: &str) -> &'static str {
     }
 }
 
+/// A name in brackets: in double quotes SQLite would take the name of a missing column for a text.
+pub(super) fn name(name: &Identifier) -> String {
+    format!("[{name}]")
+}
+
 /// Two outputs: class and text. `!.17g` prints enough digits for every double; casting would print fifteen.
 pub(super) fn select(column: &Identifier) -> String {
-    let c = column.quoted();
+    let c = name(column);
     format!(
         "typeof({c}), CASE typeof({c}) WHEN 'real' THEN printf('%!.17g', {c}) WHEN 'blob' THEN '\\x' || lower(hex({c})) ELSE CAST({c} AS TEXT) END"
     )
