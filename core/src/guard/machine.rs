@@ -211,7 +211,11 @@ impl Guard {
                 Err(Error::new(Code::ReceiptTableMissing).with("table", self.job.receipts.sql()))
             }
             (State::Claim, Reply::Failed(Failure::MissingColumn)) => {
-                Err(Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql()).with("columns", "columns of this version"))
+                // Those that a table of v1 has not; which of them this one lacks, only its catalogue knows.
+                let added = ["tenant_id", "fingerprint", "receipt_json"];
+                let ddl = self.job.dialect.receipts_upgrade(&self.job.receipts, &added).join("; ");
+                let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
+                Err(outdated.with("columns", "some of tenant_id, fingerprint and receipt_json").with("ddl", ddl))
             }
             // 3 the key was used before
             (State::Lookup, Reply::Ran { rows, .. }) => {
