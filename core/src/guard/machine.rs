@@ -86,6 +86,8 @@ pub enum Failure {
     MissingTable,
     /// A column that the statement names does not exist.
     MissingColumn,
+    /// A value that was read cannot be shown exactly, such as text that is no UTF-8.
+    Unreadable,
     /// A constraint, a trigger or a type refused the values.
     Rejected,
     /// The database or the transaction is read-only, or a standby.
@@ -529,6 +531,7 @@ impl Guard {
             Failure::AlreadyOpen => Code::TransactionAlreadyOpen,
             Failure::Busy => Code::SourceBusy,
             Failure::ReadOnly => Code::SourceReadOnly,
+            Failure::Unreadable => Code::ValueNotReadable,
             Failure::Rejected => Code::SourceRejected,
             Failure::Denied => Code::SourceRejected,
             Failure::MissingTable | Failure::MissingColumn => Code::SourceObjectNotFound,
@@ -536,6 +539,7 @@ impl Guard {
         };
         let error = Error::new(code);
         match failure {
+            Failure::Unreadable => error.with("column", format!("{}.*", self.job.table)).with("reason", "its text is not UTF-8"),
             Failure::Rejected => error.with("reason", "a constraint, a trigger or a type does not allow it"),
             Failure::Denied => error.with("reason", "its user lacks a privilege"),
             Failure::MissingTable => error.with("object", format!("table {}", self.job.table)),

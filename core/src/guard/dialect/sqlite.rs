@@ -148,14 +148,14 @@ mod tests {
         assert_eq!(ok("TEXT", Scalar::Int(7)), ("text".into(), "\"7\"".into()));
         assert_eq!(ok("REAL", Scalar::Int(5)), ("real".into(), "\"5.0\"".into()));
         assert_eq!(ok("NUMERIC", Scalar::Decimal("10.50".into())), ("real".into(), "\"10.5\"".into()));
+        assert_eq!(ok("NUMERIC", Scalar::Decimal("1e3".into())), ("integer".into(), "1000".into()));
+        assert_eq!(ok("NUMERIC", Scalar::Decimal("-0.0".into())), ("integer".into(), "0".into()));
+        assert_eq!(ok("REAL", Scalar::Decimal("-0.0".into())), ("real".into(), "\"0.0\"".into()));
         assert_eq!(ok("TEXT", Scalar::Null), ("null".into(), "null".into()));
         for (kind, value) in [
             ("INTEGER", Scalar::from("abc")),
             ("INTEGER", Scalar::from("007")),
             ("INTEGER", Scalar::from(" 7")),
-        assert_eq!(ok("NUMERIC", Scalar::Decimal("1e3".into())), ("integer".into(), "1000".into()));
-        assert_eq!(ok("NUMERIC", Scalar::Decimal("-0.0".into())), ("integer".into(), "0".into()));
-        assert_eq!(ok("REAL", Scalar::Decimal("-0.0".into())), ("real".into(), "\"0.0\"".into()));
             ("INTEGER", Scalar::Decimal("1.5".into())),
             ("INTEGER", Scalar::UInt(u64::MAX)),
             ("REAL", Scalar::Decimal("0.12345678901234567890123".into())),
