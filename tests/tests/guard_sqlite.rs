@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use guard_support::{COUNTERS, ITEMS, Shop, decimal, job, name, open, receipts, text};
 use signoff::Code;
 use signoff::database::Database;
-use signoff::guard::{Outcome, Purpose, ReceiptStatus, row_hash};
+use signoff::guard::{GuardJob, Outcome, Purpose, ReceiptStatus, row_hash};
 use signoff::primitives::Scalar;
 
 fn code<T: std::fmt::Debug>(result: signoff::Result<T>) -> Code {
@@ -32,7 +32,7 @@ fn applies_once_and_answers_the_stored_receipt_afterwards() {
     assert_eq!(shop.rows("SELECT status, amount FROM items WHERE id = 7"), [["Text(\"approved\")", "Real(12.25)"]]);
     for purpose in [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())] {
         let before = shop.everything();
-        let Outcome::Stored(receipt) = shop.run(signoff::guard::GuardJob { purpose, ..job.clone() }) else { panic!() };
+        let Outcome::Stored(receipt) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
         assert_eq!((receipt.status, receipt.rows_affected), (ReceiptStatus::Applied, 1));
         assert_eq!((receipt.previous_version, receipt.new_version), (Some(Scalar::Int(3)), Some(Scalar::Int(3))));
         assert_eq!(before, shop.everything());
@@ -62,7 +62,7 @@ fn a_dry_run_writes_nothing_whatever_it_finds() {
 fn a_tombstone_holds_for_ever() {
     let shop = Shop::usual();
     let job = shop.job("7", &approve());
-    let tombstone = signoff::guard::GuardJob { purpose: Purpose::Tombstone, ..job.clone() };
+    let tombstone = GuardJob { purpose: Purpose::Tombstone, ..job.clone() };
     assert!(matches!(shop.run(tombstone), Outcome::Tombstoned(_)));
     let Outcome::Stored(receipt) = shop.run(job) else { panic!() };
     assert_eq!(receipt.status, ReceiptStatus::Canceled);
@@ -87,7 +87,7 @@ fn a_key_that_was_used_for_another_change_runs_nothing() {
     let shop = Shop::usual();
     let job = shop.job("7", &approve());
     shop.applies(job.clone());
-    let changes: [fn(&mut signoff::guard::GuardJob); 6] = [
+    let changes: [fn(&mut GuardJob); 6] = [
         |job| _ = job.patch.insert(name("status"), text("denied")),
         |job| job.key_value = Scalar::Int(8),
         |job| job.action = "items.other".to_owned(),
@@ -147,10 +147,15 @@ fn sixteen_at_once_have_one_effect() {
 fn sixteen_different_changes_of_one_version_land_once() {
     let shop = Shop::usual();
     shop.sql("CREATE TRIGGER bump AFTER UPDATE OF status ON items BEGIN UPDATE items SET version = OLD.version + 1 WHERE id = OLD.id; END");
-    let running: Vec<_> = (0..16)
-        .map(|n| {
-            let mut job = shop.job("7", &[("status", text(&format!("by {n}")))]);
-            job.idempotency_key = format!("wrp_{n}:7");
+    let propose = |n| {
+        let mut job = shop.job("7", &[("status", text(&format!("by {n}")))]);
+        job.idempotency_key = format!("wrp_{n}:7");
+        job
+    };
+    let jobs: Vec<_> = (0..16).map(propose).collect();
+    let running: Vec<_> = jobs
+        .into_iter()
+        .map(|job| {
             let database = shop.database.clone();
             shop.spawn(async move { database.run(job, None).await.unwrap() })
         })
@@ -707,7 +712,7 @@ fn migrating_twice_changes_nothing() {
     let shop = Shop::bare(&format!("{ITEMS}{COUNTERS}"));
     let job = shop.job("7", &approve());
     for purpose in [Purpose::Apply, Purpose::DryRun] {
-        let Outcome::Released(error) = shop.run(signoff::guard::GuardJob { purpose, ..job.clone() }) else { panic!() };
+        let Outcome::Released(error) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
         assert_eq!((error.code(), error.field("source")), (Code::ReceiptTableMissing, Some("app")));
     }
     assert_eq!(shop.effects(), 0);

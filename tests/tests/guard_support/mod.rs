@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::types::Value;
+use rusqlite::types::ValueRef;
 use signoff::Code;
 use signoff::database::{Database, RowRead, ScopedRead, SqliteDatabase};
 use signoff::guard::{Dialect, Effect, GuardJob, Outcome, Purpose, ReceiptTable};
@@ -94,13 +94,13 @@ impl Shop {
         self.connection().execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// All rows, each value as its class and exact form.
+    /// All rows, each value as its class and exact form, so that `1` and `'1'` differ.
     pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let connection = self.connection();
         let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         let width = statement.column_count();
         let rows = statement
-            .query_map([], |row| (0..width).map(|index| row.get::<_, Value>(index).map(|value| format!("{value:?}"))).collect())
+            .query_map([], |row| (0..width).map(|index| row.get_ref(index).map(exact)).collect())
             .unwrap();
         rows.map(|row: rusqlite::Result<Vec<String>>| row.unwrap()).collect()
     }
@@ -190,6 +190,17 @@ impl Shop {
         let outcome = self.run(job);
         assert!(matches!(outcome, Outcome::Applied(_)), "not applied: {outcome:?}");
         assert_eq!(self.effects(), effects + 1);
+    }
+}
+
+/// A value as its class and exact form.
+fn exact(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => format!("Text({text:?})"),
+            Err(_) => format!("Text({bytes:?})"),
+        },
+        other => format!("{other:?}"),
     }
 }
 
