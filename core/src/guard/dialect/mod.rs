@@ -81,6 +81,14 @@ impl Dialect {
         }
     }
 
+    /// A column as SQL.
+    pub(super) fn column(self, column: &Identifier) -> String {
+        match self {
+            Self::Sqlite => sqlite::name(column),
+            Self::Postgres => column.quoted(),
+        }
+    }
+
     /// The select expressions that show a column exactly.
     #[must_use]
     pub fn select(self, column: &Identifier) -> String {
