@@ -32,8 +32,10 @@ impl SqliteDatabase {
     /// `SOURCE_URL_INVALID` for parameters and hosts, which a path has not; `SOURCE_UNAVAILABLE` if there is no file.
     pub fn open(source: &str, variable: &str, address: &Secret, timeout: Option<Duration>) -> Result<Self> {
         let address = address.expose();
-        let path = ["sqlite://", "file://", "sqlite:", "file:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
-        let is_address = path.len() != address.len() || !path.contains("://");
+        let path = ["sqlite:", "file:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
+        // After `//` a host would stand; an absolute path has three slashes.
+        let path = if path.len() == address.len() { path } else { path.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(path) };
+        let is_address = !path.contains("://") && !path.starts_with("//");
         if path.is_empty() || !is_address || path.contains(['?', '\0']) || path == ":memory:" {
             return Err(Error::new(Code::SourceUrlInvalid).with("variable", variable).with("engine", "sqlite"));
         }
@@ -107,8 +109,9 @@ impl SqliteDatabase {
             }
         };
         let typed = read.columns.iter().map(|column| (column, types.get(column)));
-        // Affinity decides how a parameter is stored: no type has to travel with the proposal.
         let mut found = RowRead { values: Default::default(), classes: Default::default(), types: Default::default(), normal: Default::default() };
+        // Affinity binds a parameter by itself; only what is written needs its type, to be recognised after the write.
+        found.types.extend(types.iter().filter(|(column, _)| read.patch.contains_key(*column)).map(|(c, t)| (c.clone(), t.clone())));
         for (column, cell, scalar) in Dialect::Sqlite.scalars(row, typed)? {
             found.classes.insert(column.clone(), cell.class);
             found.values.insert(column.clone(), scalar);

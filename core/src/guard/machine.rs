@@ -327,7 +327,7 @@ impl Guard {
             Purpose::Conflict(code) => {
                 let mut receipt = self.receipt(ReceiptStatus::Conflict, 0, None);
                 receipt.safe_error_code = Some(code.clone());
-                receipt.previous_version = Some(self.job.expected_version.clone());
+                receipt.previous_version = self.job.version_column.as_ref().map(|_| self.job.expected_version.clone());
                 self.finish(Outcome::Conflict(receipt))
             }
         }
