@@ -9,7 +9,7 @@ use serde_json::json;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{SystemClock, SystemIds};
-use signoff::runtime::{Approver, ApplyOptions, Caller, Ending, Environment, Seen};
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Demo;
@@ -31,13 +31,16 @@ pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
 
     output.line(output.strong("An agent reads one row, inside its tenant"));
     let read = runtime.read(INSPECT, r#"{"invoice_id":"INV-3001"}"#, &caller).await?;
-    let fee = read.data.iter().find(|(column, _)| column.as_str() == "late_fee_cents").map(|(_, value)| value.to_string());
+    let fee =
+        read.data.iter().find(|(column, _)| column.as_str() == "late_fee_cents").map(|(_, value)| value.to_string());
     output.line(format!("  {INSPECT} INV-3001: late_fee_cents {}", fee.unwrap_or_default()));
     let foreign = runtime.read(INSPECT, r#"{"invoice_id":"INV-9001"}"#, &caller).await;
     output.line(format!("  {INSPECT} INV-9001 (another tenant's): {}", refused(foreign)?));
 
     output.line(output.strong("It proposes an exact change; the row stays as it was"));
-    let proposed = runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"first late payment in six years"}"#, &caller).await?;
+    let proposed = runtime
+        .propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"first late payment in six years"}"#, &caller)
+        .await?;
     let id = proposed.change_set.proposal_id.clone();
     let hash = proposed.change_set.integrity.proposal_hash.clone();
     output.line(format!("  {id}"));
@@ -54,24 +57,33 @@ pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
 
     output.line(output.strong("A worker checks everything again and applies it, once"));
     let rehearsed = runtime.apply(&id, &ApplyOptions::rehearsal()).await?;
-    output.line(format!("  dry run on the live row: {}; late_fee_cents is still {}", word(&rehearsed.ending), stage.fee()?));
+    output.line(format!(
+        "  dry run on the live row: {}; late_fee_cents is still {}",
+        word(&rehearsed.ending),
+        stage.fee()?
+    ));
     let applied = runtime.apply(&id, &options).await?;
     output.line(format!("  apply:  {}; late_fee_cents is {}", word(&applied.ending), stage.fee()?));
     let retried = runtime.apply(&id, &options).await?;
     output.line(format!("  again:  {}; a trigger counted {} effect", word(&retried.ending), stage.effects()?));
 
     output.line(output.strong("A row that changed since is not overwritten"));
-    let stale = runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"second thoughts"}"#, &caller).await?.change_set;
+    let stale =
+        runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"second thoughts"}"#, &caller).await?.change_set;
     let seen = Seen { proposal_id: stale.proposal_id.clone(), hash: stale.integrity.proposal_hash.clone(), version: 1 };
     runtime.approve(&seen, &lead, None).await?;
     stage.app_updates_the_row()?;
     let conflict = runtime.apply(&stale.proposal_id, &options).await?;
-    let code = conflict.receipt.as_ref().and_then(|receipt| receipt.receipt.safe_error_code.clone()).unwrap_or_default();
+    let code =
+        conflict.receipt.as_ref().and_then(|receipt| receipt.receipt.safe_error_code.clone()).unwrap_or_default();
     output.line(format!("  the app updated it meanwhile; apply: {} ({code})", word(&conflict.ending)));
 
     output.line(output.strong("What happened can be replayed, and tampering is found"));
     let story = runtime.replay(&id).await?;
-    output.line(format!("  replay: {}", story.events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>().join(" > ")));
+    output.line(format!(
+        "  replay: {}",
+        story.events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>().join(" > ")
+    ));
     let verified = runtime.ledger().verify(None, Box::new(|_, _| ())).await?;
     output.line(format!("  ledger verifies: {} events", verified.checkpoint.size));
     let found = stage.tamper(&runtime, &id).await?;
@@ -172,7 +184,9 @@ impl Stage {
     }
 
     fn ask(&self, sql: &str) -> Result<i64> {
-        Connection::open(self.file("billing.db")).and_then(|database| database.query_row(sql, [], |row| row.get(0))).map_err(broken)
+        Connection::open(self.file("billing.db"))
+            .and_then(|database| database.query_row(sql, [], |row| row.get(0)))
+            .map_err(broken)
     }
 
     fn fee(&self) -> Result<i64> {
@@ -185,7 +199,10 @@ impl Stage {
 
     fn app_updates_the_row(&self) -> Result<()> {
         let sql = "UPDATE invoices SET status = 'in_review', updated_at = '2026-06-21T09:00:00Z' WHERE id = 'INV-3001'";
-        Connection::open(self.file("billing.db")).and_then(|database| database.execute(sql, [])).map(|_| ()).map_err(broken)
+        Connection::open(self.file("billing.db"))
+            .and_then(|database| database.execute(sql, []))
+            .map(|_| ())
+            .map_err(broken)
     }
 
     /// Copies the ledger with its key, edits one digit as an intruder would, and looks at it.
@@ -193,8 +210,9 @@ impl Stage {
         let copy = self.file("tampered.db");
         let source = Connection::open(self.file("ledger.db")).map_err(broken)?;
         source.execute("VACUUM INTO ?1", [copy.display().to_string()]).map_err(broken)?;
-        std::fs::copy(self.file("ledger.key"), self.file("tampered.key"))
-            .map_err(|error| Error::new(Code::FileUnwritable).with("path", copy.display()).with("reason", error.kind()))?;
+        std::fs::copy(self.file("ledger.key"), self.file("tampered.key")).map_err(|error| {
+            Error::new(Code::FileUnwritable).with("path", copy.display()).with("reason", error.kind())
+        })?;
         let intruder = Connection::open(&copy).map_err(broken)?;
         let sql = r#"UPDATE proposals SET document = replace(document, '"late_fee_cents":0', '"late_fee_cents":9') WHERE proposal_id = ?1"#;
         intruder.execute(sql, [id]).map_err(broken)?;

@@ -13,7 +13,12 @@ pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) ->
         None => runtime
             .contract()
             .map(|contract| {
-                contract.sources.values().filter(|source| !source.read_only && source.write_url_env.is_some()).map(|source| source.name.clone()).collect()
+                contract
+                    .sources
+                    .values()
+                    .filter(|source| !source.read_only && source.write_url_env.is_some())
+                    .map(|source| source.name.clone())
+                    .collect()
             })
             .unwrap_or_default(),
     };
@@ -24,7 +29,10 @@ pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) ->
     let mut done = Vec::new();
     for name in names {
         let statements = runtime.migrate_receipts(&name).await?;
-        output.line(format!("source {name}: {}", if statements.is_empty() { "up to date" } else { "receipts table ready" }));
+        output.line(format!(
+            "source {name}: {}",
+            if statements.is_empty() { "up to date" } else { "receipts table ready" }
+        ));
         for statement in &statements {
             output.line(format!("  {statement};"));
         }

@@ -90,15 +90,15 @@ impl Runtime {
 
     /// The database of a source, at the address that a variable holds now.
     fn database(&self, source: &Source, variable: &str) -> Result<Arc<dyn Database>> {
-        let address = self
-            .environment
-            .get(variable)
-            .map(Secret::new)
-            .ok_or_else(|| Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable))?;
+        let address = self.environment.get(variable).map(Secret::new).ok_or_else(|| {
+            Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable)
+        })?;
         let timeout = source.statement_timeout_ms.map(Duration::from_millis);
         match source.engine {
             #[cfg(feature = "sqlite")]
-            Engine::Sqlite => Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?)),
+            Engine::Sqlite => {
+                Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?))
+            }
             other => {
                 let _ = (&address, timeout);
                 Err(Error::new(Code::EngineNotAvailable).with("engine", other.as_str()))
@@ -111,7 +111,9 @@ impl Runtime {
             return Err(Error::new(Code::SourceWriteDisabled).with("source", &source.name));
         }
         let variable = source.write_url_env.as_deref().ok_or_else(|| {
-            Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", "write_url_env in the contract")
+            Error::new(Code::SourceCredentialMissing)
+                .with("source", &source.name)
+                .with("variable", "write_url_env in the contract")
         })?;
         self.database(source, variable)
     }
@@ -123,7 +125,9 @@ impl Runtime {
             && let Some(executor) = contract.executors.get(name)
             && !matches!(executor.kind, ExecutorKind::SqlUpdate)
         {
-            return Err(Error::new(Code::ExecutorNotAvailable).with("executor", name).with("type", executor.kind.as_str()));
+            return Err(Error::new(Code::ExecutorNotAvailable)
+                .with("executor", name)
+                .with("type", executor.kind.as_str()));
         }
         let source = self.source(&capability.source)?;
         let database = self.write_database(source)?;
