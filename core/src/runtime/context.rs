@@ -57,6 +57,14 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// A caller that the application authenticated itself.
+    #[must_use]
+    pub fn trusted(tenant: impl Into<String>, principal: impl Into<String>) -> Self {
+        Self::Trusted { tenant: tenant.into(), principal: principal.into() }
+    }
+}
+
 /// Tenant and principal, resolved for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bound {

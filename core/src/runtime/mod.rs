@@ -17,6 +17,7 @@ pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub struct Runtime {
     environment: Environment,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    databases: BTreeMap<String, Arc<dyn Database>>,
 }
 
 impl Runtime {
@@ -50,6 +52,7 @@ impl Runtime {
             environment: Environment::system(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
+            databases: BTreeMap::new(),
         }
     }
 
@@ -65,6 +68,14 @@ impl Runtime {
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// The same with this database for a source, for reads and writes, whatever its variables hold: for an engine of the
+    /// embedding application's own, and for tests that make one fail.
+    #[must_use]
+    pub fn with_database(mut self, source: &str, database: Arc<dyn Database>) -> Self {
+        self.databases.insert(source.to_owned(), database);
         self
     }
 
@@ -90,6 +101,9 @@ impl Runtime {
 
     /// The database of a source, at the address that a variable holds now.
     fn database(&self, source: &Source, variable: &str) -> Result<Arc<dyn Database>> {
+        if let Some(database) = self.databases.get(&source.name) {
+            return Ok(Arc::clone(database));
+        }
         let address = self.environment.get(variable).map(Secret::new).ok_or_else(|| {
             Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable)
         })?;
