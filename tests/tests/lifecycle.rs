@@ -72,7 +72,8 @@ impl House {
     fn with(contract: &str) -> Self {
         let workspace = Workspace::with_invoices(3);
         let clock = Arc::new(StillClock(AtomicI64::new(START)));
-        let ledger = SqliteLedger::open(LedgerOptions::create(workspace.path("ledger.db")), &*clock, &SystemIds).unwrap();
+        let ledger =
+            SqliteLedger::open(LedgerOptions::create(workspace.path("ledger.db")), &*clock, &SystemIds).unwrap();
         let address = Secret::new(workspace.path("billing.db").display().to_string());
         let source = Arc::new(Unreliable {
             real: SqliteDatabase::open("billing_db", "TEST", &address, None).unwrap(),
@@ -100,7 +101,11 @@ impl House {
 
     async fn propose(&self, invoice: &str, reason: &str) -> Result<Seen> {
         let arguments = serde_json::json!({ "invoice_id": invoice, "reason": reason }).to_string();
-        let set = self.runtime.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract).await?.change_set;
+        let set = self
+            .runtime
+            .propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract)
+            .await?
+            .change_set;
         Ok(Seen { proposal_id: set.proposal_id, hash: set.integrity.proposal_hash, version: 1 })
     }
 
@@ -169,7 +174,10 @@ async fn decisions_are_bound_to_hash_version_role_and_person() {
     let seen = house.propose("INV-1", "kind").await.unwrap();
     let wrong = Seen { hash: format!("sha256:{}", "0".repeat(64)), ..seen.clone() };
     assert_eq!(code(house.runtime.approve(&wrong, &lead(), None).await), Code::ProposalHashMismatch);
-    assert_eq!(code(house.runtime.approve(&Seen { version: 2, ..seen.clone() }, &lead(), None).await), Code::ProposalVersionMismatch);
+    assert_eq!(
+        code(house.runtime.approve(&Seen { version: 2, ..seen.clone() }, &lead(), None).await),
+        Code::ProposalVersionMismatch
+    );
     let nobody = Approver { roles: Vec::new(), ..lead() };
     assert_eq!(code(house.runtime.approve(&seen, &nobody, None).await), Code::RoleRequired);
     assert_eq!(code(house.runtime.reject(&seen, &nobody, "no".into()).await), Code::RoleRequired);
@@ -246,7 +254,10 @@ async fn an_unknown_outcome_under_an_expired_approval_never_lands_later() {
 async fn a_failure_before_any_effect_gives_the_proposal_back() {
     let house = House::new();
     let app = house.workspace.app();
-    app.execute_batch("CREATE TRIGGER no BEFORE UPDATE ON invoices BEGIN SELECT raise(ABORT, 'secret text of the application'); END").unwrap();
+    app.execute_batch(
+        "CREATE TRIGGER no BEFORE UPDATE ON invoices BEGIN SELECT raise(ABORT, 'secret text of the application'); END",
+    )
+    .unwrap();
     let seen = house.approved("INV-1").await;
     let error = house.runtime.apply(&seen.proposal_id, &ApplyOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), Code::SourceRejected);
@@ -282,11 +293,20 @@ async fn one_open_proposal_per_object() {
     let error = house.runtime.propose("billing.propose_late_fee_waiver", arguments, &stranger).await.unwrap_err();
     assert_eq!(error.code(), Code::ProposalActive);
     assert!(!format!("{error:?}").contains(&first.proposal_id), "another principal learns no id");
-    house.workspace.app().execute("UPDATE invoices SET updated_at = '2026-07-01T00:00:00Z' WHERE id = 'INV-1'", []).unwrap();
+    house
+        .workspace
+        .app()
+        .execute("UPDATE invoices SET updated_at = '2026-07-01T00:00:00Z' WHERE id = 'INV-1'", [])
+        .unwrap();
     let second = house.propose("INV-1", "kind").await.unwrap();
     assert_ne!(second.proposal_id, first.proposal_id);
     assert_eq!(house.state(&first).await, State::Canceled);
-    let open = house.runtime.ledger().list(ProposalFilter { state: Some(State::PendingReview), ..Default::default() }).await.unwrap();
+    let open = house
+        .runtime
+        .ledger()
+        .list(ProposalFilter { state: Some(State::PendingReview), ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(open.len(), 1);
     house.verify().await;
 }

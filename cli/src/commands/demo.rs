@@ -9,7 +9,7 @@ use serde_json::json;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{SystemClock, SystemIds};
-use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen};
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen, migrate_receipts};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Demo;
@@ -24,7 +24,7 @@ const WAIVE: &str = "billing.propose_late_fee_waiver";
 pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
     let stage = Stage::set(Path::new(&demo.dir))?;
     let runtime = stage.runtime("ledger.db")?;
-    runtime.migrate_receipts("billing_db").await?;
+    stage.migrate().await?;
     let caller = Caller::FromContract;
     let lead = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: true };
     let options = ApplyOptions::default();
@@ -167,20 +167,29 @@ impl Stage {
         self.folder.join(name)
     }
 
-    fn runtime(&self, ledger: &str) -> Result<Runtime> {
-        let contract = Contract::parse(CONTRACT)
+    fn contract() -> Result<Contract> {
+        Contract::parse(CONTRACT)
             .map(|(contract, _)| contract)
-            .map_err(|_| Error::new(Code::Internal).with("detail", "the demo's contract is invalid"))?;
+            .map_err(|_| Error::new(Code::Internal).with("detail", "the demo's contract is invalid"))
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        migrate_receipts(&Self::contract()?, &self.environment(), "billing_db").await.map(|_| ())
+    }
+
+    fn runtime(&self, ledger: &str) -> Result<Runtime> {
         let store = SqliteLedger::open(LedgerOptions::create(self.file(ledger)), &SystemClock, &SystemIds)?;
+        Ok(Runtime::new(Some(Self::contract()?), Arc::new(store)).with_environment(self.environment()))
+    }
+
+    fn environment(&self) -> Environment {
         let database = self.file("billing.db").display().to_string();
-        let environment = Environment::new(move |name| match name {
+        Environment::new(move |name| match name {
             "BILLING_APP_READ_URL" | "BILLING_APP_WRITE_URL" => Some(database.clone()),
             "SYNAPSOR_TENANT_ID" => Some("acme".to_owned()),
             "SYNAPSOR_PRINCIPAL" => Some("support_agent".to_owned()),
             _ => None,
-        });
-        let runtime = Runtime::new(Some(contract), Arc::new(store)).with_environment(environment);
-        Ok(runtime)
+        })
     }
 
     fn ask(&self, sql: &str) -> Result<i64> {
