@@ -13,7 +13,7 @@ const COVERED: [(&str, &str); 6] = [
     ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
-    ("approvals", "document, mac"),
+    ("approvals", "document, hex(mac)"),
     ("writeback_jobs", "document"),
     ("receipts", "document, details"),
 ];

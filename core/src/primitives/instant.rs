@@ -39,6 +39,12 @@ impl Instant {
         self.0.unix_timestamp()
     }
 
+    /// This instant without its nanoseconds.
+    #[must_use]
+    pub fn to_microseconds(self) -> Self {
+        self.0.replace_nanosecond(self.0.microsecond() * 1_000).map_or(self, Self)
+    }
+
     /// This instant moved later; the end of time if it would go beyond it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

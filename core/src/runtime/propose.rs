@@ -130,7 +130,7 @@ impl Runtime {
         let proposal_id = format!("wrp_{}", self.ids.uuid());
         let change_set = ChangeSet {
             schema_version: ChangeSetSchema::V1,
-            proposal_id: proposal_id.clone(),
+            proposal_id,
             proposal_version: 1,
             action: capability.name.clone(),
             mode: if contract.mode == Mode::Shadow { ChangeSetMode::Shadow } else { ChangeSetMode::ReviewRequired },
@@ -199,7 +199,7 @@ impl Runtime {
             at: now,
             actor: found.bound.principal.clone(),
             evidence: Some(NewEvidence { id: found.evidence_id.clone(), document: evidence(capability, found) }),
-            audit: self.answered(capability, found, Some(&proposal_id)),
+            audit: self.answered(capability, found),
         };
         Ok(NewProposal { change_set, facts, read, expires_at: contract.proposal_ttl.end(now) })
     }

@@ -78,7 +78,7 @@ impl Runtime {
     pub async fn read(&self, capability: &str, arguments: &str, caller: &Caller) -> Result<ReadAnswer> {
         let result = self.read_row(capability, arguments, caller, Kind::Read).await;
         let (capability, found) = self.audited(capability, caller, result).await?;
-        let audit = self.answered(capability, &found, None);
+        let audit = self.answered(capability, &found);
         let record = NewRead {
             at: self.clock.now(),
             actor: found.bound.principal.clone(),
@@ -171,27 +171,23 @@ impl Runtime {
         Err(error)
     }
 
-    /// The audit of a query that was answered. Parameters are never in it.
-    pub(super) fn answered(&self, capability: &Capability, found: &Found, proposal_id: Option<&str>) -> Value {
+    /// The audit of a query that was answered. Parameters are never in it. The evidence and the proposal it belongs to are
+    /// those of the event it is recorded with.
+    pub(super) fn answered(&self, capability: &Capability, found: &Found) -> Value {
         let target = &capability.target;
         let tenant = target.tenant_key.as_ref().map(|column| format!(" AND {column} = ?")).unwrap_or_default();
-        let mut audit = json!({
+        json!({
             "capability": capability.name,
             "source_id": capability.source,
             "query_fingerprint": found.fingerprint,
             "table_name": format!("{}.{}", target.schema, target.table),
             "primary_key_value": found.key,
             "row_count": 1,
-            "evidence_bundle_id": found.evidence_id,
             "tenant_bound": target.tenant_key.is_some(),
             "condition": format!("{} = ?{tenant} LIMIT 2", target.primary_key),
             "parameters_redacted": true,
             "outcome": "answered",
-        });
-        if let (Some(id), Some(object)) = (proposal_id, audit.as_object_mut()) {
-            object.insert("proposal_id".to_owned(), Value::from(id));
-        }
-        audit
+        })
     }
 }
 

@@ -104,10 +104,6 @@ impl Ledger for SqliteLedger {
         Redactor::new(self.key.clone())
     }
 
-    fn sign_decision(&self, document: &str) -> String {
-        write::decision_mac(&self.key, document)
-    }
-
     async fn record_read(&self, read: NewRead) -> Result<()> {
         self.call(move |store| write::record_read(store, &read)).await
     }

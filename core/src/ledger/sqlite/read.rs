@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::chain::{ROOT, Sealed, StoredEvent, check, head, tampered};
 use super::schema::FORMAT;
-use super::write::decision_mac;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
@@ -244,12 +243,11 @@ pub(super) fn decision(connection: &Connection, key: &MacKey, seq: u64) -> Resul
     let row = connection
         .prepare_cached("SELECT document, mac FROM approvals WHERE seq = ?1")
         .and_then(|mut statement| {
-            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()
+            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
         })
         .failed()?;
     let Some((document, mac)) = row else { return Ok(None) };
-    let tag = hex::decode(&mac).unwrap_or_default();
-    if !key.verify("signoff decision", document.as_bytes(), &tag) || decision_mac(key, &document) != mac {
+    if !key.verify("signoff decision", document.as_bytes(), &mac) {
         return Err(tampered(format!("event {seq}"), "the decision's signature is not ours"));
     }
     parse(&document, seq).map(Some)

@@ -14,9 +14,9 @@ use crate::protocol::{ChangeSet, ChangeSetMode, Event, ROW_HASH_COLUMN, State};
 
 const ACTIVE: &str = "s.state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
 
-/// The signature of a decision, as 64 hex digits.
-pub(super) fn decision_mac(key: &MacKey, document: &str) -> String {
-    hex::encode(key.tag("signoff decision", document.as_bytes()))
+/// The signature of a decision.
+pub(super) fn decision_mac(key: &MacKey, document: &str) -> [u8; 32] {
+    key.tag("signoff decision", document.as_bytes())
 }
 
 /// Runs `work` in a transaction that takes the write lock first, so that nothing read in it can be stale.
