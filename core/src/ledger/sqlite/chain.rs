@@ -1,6 +1,8 @@
 //! The chain: what an event's hash covers, and what is signed under the key.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::Failed;
@@ -122,28 +124,39 @@ fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, p
     digest_of(&json!([seq, previous.hex(), kind, subject, at, payload.hex()]))
 }
 
+/// One look at every table: each gives its `seq`, which is NULL where it has no row, and its covered columns.
+static ROWS: LazyLock<String> = LazyLock::new(|| {
+    let (mut outputs, mut joins) = (Vec::new(), String::new());
+    for (table, columns) in COVERED {
+        outputs.push(format!("{table}.seq"));
+        outputs.extend(columns.iter().map(|column| column.replace("$", table)));
+        joins.push_str(&format!(" LEFT JOIN {table} ON {table}.seq = asked.seq"));
+    }
+    format!("SELECT {} FROM (SELECT ?1 AS seq) AS asked{joins}", outputs.join(", "))
+});
+
 /// Over the event's own detail and every row written with it.
 fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<(Digest, Vec<&'static str>)> {
     let (mut rows, mut tables) = (Vec::new(), Vec::new());
-    for (table, columns) in COVERED {
-        let row = connection
-            .prepare_cached(&format!("SELECT {columns} FROM {table} WHERE seq = ?1"))
-            .and_then(|mut statement| {
-                let width = statement.column_count();
-                statement
-                    .query_row([seq], |row| {
-                        (0..width)
-                            .map(|index| row.get::<_, Option<String>>(index))
-                            .collect::<rusqlite::Result<Vec<_>>>()
-                    })
-                    .optional()
+    connection
+        .prepare_cached(&ROWS)
+        .and_then(|mut statement| {
+            statement.query_row([seq], |row| {
+                let mut index = 0;
+                for (table, columns) in COVERED {
+                    let present = row.get::<_, Option<u64>>(index)?.is_some();
+                    if present {
+                        let values: rusqlite::Result<Vec<Option<String>>> =
+                            (1..=columns.len()).map(|offset| row.get(index + offset)).collect();
+                        rows.push(json!([table, values?]));
+                        tables.push(*table);
+                    }
+                    index += columns.len() + 1;
+                }
+                Ok(())
             })
-            .failed()?;
-        if let Some(values) = row {
-            rows.push(json!([table, values]));
-            tables.push(*table);
-        }
-    }
+        })
+        .failed()?;
     Ok((digest_of(&json!([actor, detail, rows]))?, tables))
 }
 

@@ -103,10 +103,9 @@ impl StoredProposal {
         Sealed { proposal_id: &self.proposal_id, object_key, row_key: &self.row_key, state, standing, last_seq }
     }
 
-    /// The change set, if its hash is the hash of what is stored; and the state, if it is signed and as the events tell.
-    pub(super) fn check(&self, key: &MacKey, folded: &Folded) -> Result<(ChangeSet, Facts)> {
+    /// The facts, if the change set hashes to its hash, and the state is signed and as the events tell.
+    pub(super) fn check(&self, key: &MacKey, folded: &Folded, change_set: &ChangeSet) -> Result<Facts> {
         let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
-        let change_set = ChangeSet::parse(&self.document).map_err(|_| broken("its change set is not one"))?;
         change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
         if change_set.proposal_id != self.proposal_id {
             return Err(broken("its change set is another's"));
@@ -117,7 +116,13 @@ impl StoredProposal {
             return Err(broken("its state is not what its events tell"));
         }
         let facts = serde_json::from_str(&self.facts).map_err(|_| broken("its facts are not readable"))?;
-        Ok((change_set, facts))
+        Ok(facts)
+    }
+
+    /// The change set, parsed; its hash is for [`Self::check`].
+    pub(super) fn change_set(&self) -> Result<ChangeSet> {
+        let broken = || tampered(format!("proposal {}", self.proposal_id), "its change set is not one");
+        ChangeSet::parse(&self.document).map_err(|_| broken())
     }
 }
 
@@ -142,7 +147,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
         .and_then(|mut statement| statement.query_map([proposal_id], event_row)?.collect::<rusqlite::Result<Vec<_>>>())
         .failed()?;
     let broken = |problem: &str| tampered(format!("proposal {proposal_id}"), problem);
-    let set = ChangeSet::parse(&stored.document).map_err(|_| broken("its change set is not one"))?;
+    let change_set = stored.change_set()?;
 
     let mut folded: Option<Folded> = None;
     let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -157,7 +162,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
                 "receipts" => receipts.extend(receipt(connection, event.seq)?),
                 "writeback_jobs" => {
                     let text = document(connection, table, event.seq)?.unwrap_or_default();
-                    jobs.push(job(&set, &text, event.seq)?);
+                    jobs.push(job(&change_set, &text, event.seq)?);
                 }
                 _ => {}
             }
@@ -173,7 +178,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
         });
     }
     let folded = folded.ok_or_else(|| broken("it has no events"))?;
-    let (change_set, facts) = stored.check(key, &folded)?;
+    let facts = stored.check(key, &folded, &change_set)?;
     if events.first().map(|event| event.seq) != Some(stored.seq) {
         return Err(broken("it was not made by its first event"));
     }

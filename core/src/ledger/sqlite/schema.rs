@@ -28,14 +28,14 @@ CREATE TABLE writeback_jobs (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) ST
 CREATE TABLE receipts (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, details TEXT) STRICT;
 "];
 
-/// The columns of each table that an event's digest covers, in order.
-pub(super) const COVERED: &[(&str, &str)] = &[
-    ("proposals", "proposal_id, document, facts"),
-    ("evidence", "evidence_id, document"),
-    ("query_audit", "document"),
-    ("approvals", "document, hex(mac)"),
-    ("writeback_jobs", "document"),
-    ("receipts", "document, details"),
+/// The columns of each table that an event's digest covers, in order; `$` stands for the table.
+pub(super) const COVERED: &[(&str, &[&str])] = &[
+    ("proposals", &["$.proposal_id", "$.document", "$.facts"]),
+    ("evidence", &["$.evidence_id", "$.document"]),
+    ("query_audit", &["$.document"]),
+    ("approvals", &["$.document", "hex($.mac)"]),
+    ("writeback_jobs", &["$.document"]),
+    ("receipts", &["$.document", "$.details"]),
 ];
 
 /// Runs the steps that are missing, inside the caller's transaction.

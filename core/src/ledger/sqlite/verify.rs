@@ -122,7 +122,7 @@ fn check_proposals(store: &Store, folded: &HashMap<String, Folded>) -> Result<()
         let told = folded
             .get(&row.proposal_id)
             .ok_or_else(|| tampered(format!("proposal {}", row.proposal_id), "it has no events"))?;
-        row.check(&store.key, told)?;
+        row.check(&store.key, told, &row.change_set()?)?;
     }
     Ok(())
 }
