@@ -34,7 +34,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(demo, output).await,
         Command::Config(config) => commands::config::run(global, config, output),
-        Command::Tools(_) => Ok(0),
+        Command::Tools(tools) => commands::tools::run(global, tools, output),
         Command::Propose(propose) => commands::propose::run(global, propose, output).await,
         Command::Proposals(proposals) => commands::proposals::run(global, proposals, output).await,
         Command::Apply(apply) => commands::apply::run(global, apply, output).await,

@@ -1,5 +1,6 @@
 //! Signoff: agents propose, people sign off, the change lands exactly once.
 
+pub mod catalogue;
 pub mod contract;
 #[cfg(feature = "runtime")]
 pub mod database;

@@ -10,7 +10,7 @@ use signoff_tests::{Workspace, binary};
 
 /// The columns that an event covers, restated here: the intruder knows the format.
 const COVERED: [(&str, &str); 6] = [
-    ("proposals", "proposal_id, hex(object_key), hex(row_key), document, facts"),
+    ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
     ("approvals", "document, mac"),
@@ -79,15 +79,15 @@ const EDITS: &[Edit] = &[
     Edit { name: "guard kind", sql: r#"UPDATE proposals SET document = replace(document, '"expected_version":{"column":"updated_at"', '"expected_version":{"column":"__row_hash"')"# },
     Edit { name: "idempotency key", sql: r#"UPDATE proposals SET document = replace(document, '"object_id":"INV-3001"', '"object_id":"INV-3002"')"# },
     Edit { name: "allow-list", sql: r#"UPDATE proposals SET document = replace(document, '"allowed_columns":["late_fee_cents","waiver_reason"]', '"allowed_columns":["late_fee_cents","status","waiver_reason"]')"# },
-    Edit { name: "facts", sql: r#"UPDATE proposals SET facts = replace(facts, '"waiver_reason":"null"', '"waiver_reason":"text"')"# },
+    Edit { name: "facts", sql: r#"UPDATE proposals SET facts = replace(facts, '}', ',"classes":{"late_fee_cents":"text"}}')"# },
     Edit { name: "required role", sql: r#"UPDATE proposals SET document = replace(document, '"required_role":"billing_lead"', '"required_role":"anybody"')"# },
     Edit { name: "approver", sql: r#"UPDATE approvals SET document = replace(document, '"dana"', '"mallory"')"# },
     Edit { name: "approval's roles", sql: r#"UPDATE approvals SET document = replace(document, '"billing_lead"', '"billing_boss"')"# },
     Edit { name: "approval's end", sql: r#"UPDATE approvals SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"# },
     Edit { name: "approval removed", sql: "DELETE FROM approvals" },
-    Edit { name: "lease and expiry", sql: r#"UPDATE proposals SET standing = replace(standing, '"expires_at":"20', '"expires_at":"21')"# },
-    Edit { name: "attempt", sql: r#"UPDATE proposals SET standing = replace(standing, '"attempt":0', '"attempt":7')"# },
-    Edit { name: "state", sql: "UPDATE proposals SET state = 'outcome_unknown'" },
+    Edit { name: "lease and expiry", sql: r#"UPDATE standings SET standing = replace(standing, '"expires_at":"20', '"expires_at":"21')"# },
+    Edit { name: "attempt", sql: r#"UPDATE standings SET standing = replace(standing, '"attempt":0', '"attempt":7')"# },
+    Edit { name: "state", sql: "UPDATE standings SET state = 'outcome_unknown'" },
     Edit { name: "event actor", sql: "UPDATE events SET actor = 'mallory' WHERE kind = 'proposal_approved'" },
     Edit { name: "event time", sql: "UPDATE events SET at = '2020-01-01T00:00:00Z' WHERE kind = 'proposal_approved'" },
     Edit { name: "event detail", sql: r#"UPDATE events SET detail = replace(detail, '"to":"approved"', '"to":"applied"')"# },
@@ -149,8 +149,8 @@ fn recomputing_without_an_edit_changes_nothing() {
 fn an_edited_job_or_lease_in_the_ledger_is_refused() {
     let fault = binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
     for (name, sql) in [
-        ("lease date", r#"UPDATE proposals SET standing = replace(standing, '"lease_expires_at":"20', '"lease_expires_at":"19')"#),
-        ("lease garbage", r#"UPDATE proposals SET standing = json_set(standing, '$.lease_expires_at', 'x')"#),
+        ("lease date", r#"UPDATE standings SET standing = replace(standing, '"lease_expires_at":"20', '"lease_expires_at":"19')"#),
+        ("lease garbage", r#"UPDATE standings SET standing = json_set(standing, '$.lease_expires_at', 'x')"#),
         ("job's lease", r#"UPDATE writeback_jobs SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"#),
         ("job's attempt", r#"UPDATE writeback_jobs SET document = replace(document, '"attempt":1', '"attempt":2')"#),
         ("job's digest", r#"UPDATE writeback_jobs SET document = json_set(document, '$.digest', 'sha256:' || hex(zeroblob(32)))"#),

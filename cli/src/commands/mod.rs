@@ -9,7 +9,7 @@ pub mod receipts;
 pub mod replay;
 pub mod shown;
 pub mod store;
-//pub mod tools;
+pub mod tools;
 pub mod writeback;
 
 use signoff::ledger::{ProposalFilter, ProposalSummary};

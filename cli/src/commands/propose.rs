@@ -1,6 +1,7 @@
 use std::io::Read;
 
 use serde_json::{Map, Value};
+use signoff::catalogue::ResultFormat;
 
 use signoff::contract::{ArgumentType, Capability};
 use signoff::error::printable;
@@ -17,7 +18,7 @@ pub async fn run(global: &Global, propose: &Propose, output: &mut Output) -> Res
     let arguments = arguments(&runtime, propose)?;
     let answer = runtime.propose(&propose.capability, &arguments, &Caller::FromContract).await?;
     let format = runtime.contract().map_or(2, |contract| contract.result_format);
-    output.value(&serde_json::json!({"proposal":{"id":answer.change_set.proposal_id}}));let _=format;
+    output.value(&answer.envelope(ResultFormat::from_number(format)).body);
     let set = &answer.change_set;
     let verb = if answer.existing { "Found the same open proposal" } else { "Created proposal" };
     output.line(format!("{verb} {} for {} {}", set.proposal_id, set.scope.business_object, printable(&set.scope.object_id)));

@@ -314,6 +314,7 @@ fn classify(error: &rusqlite::Error) -> Failure {
     let rusqlite::Error::SqliteFailure(failure, message) = error else {
         return match error {
             rusqlite::Error::SqlInputError { msg, .. } => from_text(msg),
+            rusqlite::Error::FromSqlConversionFailure(..) => Failure::Unreadable,
             _ => Failure::Other,
         };
     };

@@ -56,7 +56,14 @@ impl SqlUpdate {
             version_column,
             expected_version,
             before: change_set.before.clone(),
-            classes: facts.classes.clone(),
+            classes: change_set
+                .before
+                .iter()
+                .map(|(column, value)| {
+                    let plain = || self.database.dialect().plain_class(value).to_owned();
+                    (column.clone(), facts.classes.get(column).cloned().unwrap_or_else(plain))
+                })
+                .collect(),
             types: facts.types.clone(),
             patch: job.patch.clone(),
             allowed_columns: job.allowed_columns.clone(),

@@ -86,6 +86,8 @@ pub enum Failure {
     MissingTable,
     /// A column that the statement names does not exist.
     MissingColumn,
+    /// A value that was read cannot be shown exactly, such as text that is no UTF-8.
+    Unreadable,
     /// A constraint, a trigger or a type refused the values.
     Rejected,
     /// The database or the transaction is read-only, or a standby.
@@ -211,7 +213,11 @@ impl Guard {
                 Err(Error::new(Code::ReceiptTableMissing).with("table", self.job.receipts.sql()))
             }
             (State::Claim, Reply::Failed(Failure::MissingColumn)) => {
-                Err(Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql()).with("columns", "columns of this version"))
+                // Those that a table of v1 has not; which of them this one lacks, only its catalogue knows.
+                let added = ["tenant_id", "fingerprint", "receipt_json"];
+                let ddl = self.job.dialect.receipts_upgrade(&self.job.receipts, &added).join("; ");
+                let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
+                Err(outdated.with("columns", "some of tenant_id, fingerprint and receipt_json").with("ddl", ddl))
             }
             // 3 the key was used before
             (State::Lookup, Reply::Ran { rows, .. }) => {
@@ -351,11 +357,11 @@ impl Guard {
         let job = &self.job;
         params.push(job.dialect.bind(&job.key_value));
         let key = job.dialect.typed(params.len(), job.types.get(&job.key_column));
-        let mut condition = format!("{} = {key}", job.key_column.quoted());
+        let mut condition = format!("{} = {key}", job.dialect.column(&job.key_column));
         if let Some(column) = &job.tenant_column {
             params.push(Some(job.tenant_id.clone()));
             let tenant = job.dialect.typed(params.len(), job.types.get(column));
-            condition.push_str(&format!(" AND {} = {tenant}", column.quoted()));
+            condition.push_str(&format!(" AND {} = {tenant}", job.dialect.column(column)));
         }
         condition
     }
@@ -402,7 +408,7 @@ impl Guard {
         let mut assignments = Vec::with_capacity(job.patch.len());
         for (column, value) in &job.patch {
             params.push(job.dialect.bind(value));
-            assignments.push(format!("{} = {}", column.quoted(), job.dialect.typed(params.len(), job.types.get(column))));
+            assignments.push(format!("{} = {}", job.dialect.column(column), job.dialect.typed(params.len(), job.types.get(column))));
         }
         let condition = self.identity(&mut params);
         let sql =
@@ -525,6 +531,7 @@ impl Guard {
             Failure::AlreadyOpen => Code::TransactionAlreadyOpen,
             Failure::Busy => Code::SourceBusy,
             Failure::ReadOnly => Code::SourceReadOnly,
+            Failure::Unreadable => Code::ValueNotReadable,
             Failure::Rejected => Code::SourceRejected,
             Failure::Denied => Code::SourceRejected,
             Failure::MissingTable | Failure::MissingColumn => Code::SourceObjectNotFound,
@@ -532,6 +539,7 @@ impl Guard {
         };
         let error = Error::new(code);
         match failure {
+            Failure::Unreadable => error.with("column", format!("{}.*", self.job.table)).with("reason", "its text is not UTF-8"),
             Failure::Rejected => error.with("reason", "a constraint, a trigger or a type does not allow it"),
             Failure::Denied => error.with("reason", "its user lacks a privilege"),
             Failure::MissingTable => error.with("object", format!("table {}", self.job.table)),

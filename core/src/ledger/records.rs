@@ -51,7 +51,7 @@ pub struct NewProposal {
 pub struct Facts {
     /// The authority digest of the capability it was proposed under.
     pub authority: Digest,
-    /// The storage class of each value read.
+    /// The storage class of each value whose JSON form does not tell it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<Identifier, String>,
     /// The declared type of each column read, where binding needs it.

@@ -3,13 +3,16 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use super::Runtime;
 use super::arguments::{Arguments, beyond};
 use super::context::Caller;
 use super::read::{Found, evidence};
-use crate::contract::{Capability, ConflictGuard, Engine, Kind, Mode, PatchValue};
+use crate::catalogue::{self, Envelope, ResultFormat};
+use crate::contract::{Capability, ConflictGuard, Engine, ExecutorKind, Kind, Mode, PatchValue};
 use crate::error::{Code, Error, Result};
-use crate::guard::row_hash;
+use crate::guard::{Dialect, row_hash};
 use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Recorded};
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
 use crate::protocol::{
@@ -32,8 +35,45 @@ pub struct ProposalAnswer {
     pub visible: Vec<Identifier>,
     /// The name of the executor.
     pub executor: String,
+    /// True: one guarded UPDATE; false: the application's own handler.
+    pub direct_sql: bool,
     /// Where tenant and principal came from.
     pub provenance: String,
+}
+
+impl ProposalAnswer {
+    /// The answer as an agent gets it: of a column that it may not see, only what it proposed.
+    #[must_use]
+    pub fn envelope(&self, format: ResultFormat) -> Envelope {
+        let set = &self.change_set;
+        let diff = set.patch.iter().map(|(column, proposed)| {
+            let mut entry = Map::new();
+            if self.visible.contains(column) {
+                entry.insert("before".to_owned(), set.before.get(column).unwrap_or(&Scalar::Null).to_json());
+            }
+            entry.insert("proposed".to_owned(), proposed.to_json());
+            (column.to_string(), Value::Object(entry))
+        });
+        let answer = catalogue::ProposalAnswer {
+            action: set.action.clone(),
+            object_type: set.scope.business_object.clone(),
+            object_id: set.scope.object_id.clone(),
+            tenant_id: Some(set.scope.tenant_id.clone()),
+            principal: set.principal.id.clone(),
+            provenance: self.provenance.clone(),
+            evidence_bundle_id: set.evidence.bundle_id.clone(),
+            proposal_id: set.proposal_id.clone(),
+            proposal_version: u64::from(set.proposal_version),
+            proposal_hash: set.integrity.proposal_hash.clone(),
+            state: self.state.v1_word().to_owned(),
+            diff: diff.collect(),
+            executor: self.executor.clone(),
+            direct_sql: self.direct_sql,
+            shadow: set.mode == ChangeSetMode::Shadow,
+            existing: self.existing,
+        };
+        catalogue::proposal_envelope(&answer, format)
+    }
 }
 
 impl Runtime {
@@ -50,6 +90,9 @@ impl Runtime {
         let built = self.build(definition, &found, now);
         let proposal = self.audited(capability, caller, built).await?;
         let (change_set, provenance) = (proposal.change_set.clone(), found.bound.provenance);
+        let executors = &self.need_contract()?.executors;
+        let named = definition.executor.as_ref().and_then(|name| executors.get(name));
+        let direct_sql = named.is_none_or(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate));
         let recorded = self.ledger.record_proposal(proposal).await;
         let answer = |change_set, state, existing, superseded| ProposalAnswer {
             change_set,
@@ -58,6 +101,7 @@ impl Runtime {
             superseded,
             visible: definition.visible_columns.clone(),
             executor: executor_name(definition),
+            direct_sql,
             provenance: provenance.to_owned(),
         };
         Ok(match self.audited(capability, caller, recorded).await? {
@@ -135,7 +179,16 @@ impl Runtime {
         change_set.validate()?;
         let facts = Facts {
             authority: contract.authority_digest(capability),
-            classes: found.row.classes.clone(),
+            classes: found
+                .row
+                .classes
+                .iter()
+                .filter(|(column, class)| {
+                    let shown = found.shown.get(*column).unwrap_or(&Scalar::Null);
+                    dialect(source.engine).is_some_and(|dialect| dialect.plain_class(shown) != class.as_str())
+                })
+                .map(|(column, class)| (column.clone(), class.clone()))
+                .collect(),
             types: found.row.types.clone(),
         };
         let read = NewRead {
@@ -145,6 +198,14 @@ impl Runtime {
             audit: self.answered(capability, found, Some(&proposal_id)),
         };
         Ok(NewProposal { change_set, facts, read, expires_at: contract.proposal_ttl.end(now) })
+    }
+}
+
+fn dialect(engine: Engine) -> Option<Dialect> {
+    match engine {
+        Engine::Sqlite => Some(Dialect::Sqlite),
+        Engine::Postgres => Some(Dialect::Postgres),
+        Engine::Mysql => None,
     }
 }
 

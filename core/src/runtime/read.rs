@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Runtime;
 use super::arguments::{Arguments, check};
 use super::context::{Bound, Caller};
+use crate::catalogue::{self, Envelope, ResultFormat};
 use crate::contract::{Capability, ConflictGuard, Kind, Mode, Source};
 use crate::database::{RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
@@ -34,6 +35,26 @@ pub struct ReadAnswer {
     pub provenance: String,
     /// The evidence recorded for it.
     pub evidence_id: String,
+}
+
+impl ReadAnswer {
+    /// The answer as an agent gets it.
+    #[must_use]
+    pub fn envelope(&self, format: ResultFormat) -> Envelope {
+        let data = self.data.iter().map(|(column, value)| (column.to_string(), value.to_json())).collect();
+        let answer = catalogue::ReadAnswer {
+            action: self.action.clone(),
+            mode: self.mode,
+            object_type: self.object_type.clone(),
+            object_id: self.object_id.clone(),
+            data,
+            tenant_id: Some(self.tenant.clone()),
+            principal: self.principal.clone(),
+            provenance: self.provenance.clone(),
+            evidence_bundle_id: self.evidence_id.clone(),
+        };
+        catalogue::read_envelope(&answer, format)
+    }
 }
 
 /// A row in hand, before anything was recorded.

@@ -97,8 +97,22 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         columns(findings, at, "visible_columns", [&d::VISIBLE_COLUMNS_REQUIRED, &d::INVALID_VISIBLE_COLUMN]);
     settings_without_effect(findings, at, kind);
 
-    let mut capability = Capability {
-        name: name.unwrap_or_default(),
+    let proposal = match kind {
+        Some(Kind::Proposal) => {
+            writeback(findings, at, source.as_deref(), executor.as_deref(), names);
+            let context = proposals::Context {
+                engine,
+                target: target.as_ref(),
+                args: &args,
+                arg_names: &arg_names,
+                visible_columns: &visible_columns,
+            };
+            proposals::read(findings, at, &context)
+        }
+        _ => proposals::Proposal::default(),
+    };
+    Some(Capability {
+        name: name?,
         kind: kind?,
         description,
         returns_hint,
@@ -106,23 +120,16 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         context,
         target: target?,
         args,
-        lookup_arg: lookup_arg.unwrap_or_default(),
+        lookup_arg: lookup_arg?,
         visible_columns,
-        patch: Vec::new(),
-        allowed_columns: Vec::new(),
-        numeric_bounds: Default::default(),
-        transition_guards: Default::default(),
-        conflict_guard: None,
-        required_role: None,
-        executor,
-    };
-    if capability.kind == Kind::Proposal {
-        proposals::read(findings, at, &mut capability, &arg_names, engine);
-        writeback(findings, at, &capability, names);
-    } else {
-        capability.executor = None;
-    }
-    Some(capability)
+        patch: proposal.patch,
+        allowed_columns: proposal.allowed_columns,
+        numeric_bounds: proposal.numeric_bounds,
+        transition_guards: proposal.transition_guards,
+        conflict_guard: proposal.conflict_guard,
+        required_role: proposal.required_role,
+        executor: executor.filter(|_| kind == Some(Kind::Proposal)),
+    })
 }
 
 /// `namespace.name`, or more parts.
@@ -257,14 +264,14 @@ fn settings_without_effect(findings: &mut Findings<'_>, at: &At<'_>, kind: Optio
 }
 
 /// Whether what is proposed can be carried out.
-fn writeback(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability, names: &Names) {
-    let direct = match &capability.executor {
+fn writeback(findings: &mut Findings<'_>, at: &At<'_>, source: Option<&str>, executor: Option<&str>, names: &Names) {
+    let direct = match executor {
         None => true,
         Some(name) => {
             names.executors.get(name).is_some_and(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate))
         }
     };
-    let Some(source) = names.sources.get(&capability.source).filter(|_| direct) else { return };
+    let Some(source) = source.filter(|_| direct).and_then(|name| names.sources.get(name)) else { return };
     if source.read_only {
         findings.report(&d::READ_ONLY_SOURCE_DIRECT_WRITEBACK, at.spot_of("source"));
     } else if names.mode == Some(Mode::Review) && source.write_url_env.is_none() {

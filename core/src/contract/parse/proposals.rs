@@ -6,25 +6,48 @@ use super::arguments::{bounds, outside};
 use super::capabilities::columns;
 use super::reader::{At, Findings};
 use crate::contract::diagnostics as d;
-use crate::contract::types::{ArgumentType, Bounds, Capability, ConflictGuard, Engine, PatchValue, Transitions};
+use crate::contract::types::{Argument, ArgumentType, Bounds, ConflictGuard, Engine, PatchValue, Target, Transitions};
 use crate::error::printable;
 use crate::primitives::{Identifier, Scalar};
 
-pub(super) fn read(
-    findings: &mut Findings<'_>,
-    at: &At<'_>,
-    capability: &mut Capability,
-    args: &[&str],
-    engine: Option<Engine>,
-) {
-    capability.patch = patch(findings, at, capability, args, engine);
-    capability.conflict_guard = conflict_guard(findings, at);
-    capability.allowed_columns =
-        columns(findings, at, "allowed_columns", [&d::ALLOWED_COLUMNS_REQUIRED, &d::INVALID_ALLOWED_COLUMN]);
-    allow_list(findings, at, capability, engine);
-    capability.numeric_bounds = numeric_bounds(findings, at, capability);
-    capability.transition_guards = transition_guards(findings, at, capability);
-    capability.required_role = required_role(findings, at);
+/// What a proposal has to know of the rest of its capability; parts that could not be read are missing.
+pub(super) struct Context<'c> {
+    pub engine: Option<Engine>,
+    pub target: Option<&'c Target>,
+    pub args: &'c [Argument],
+    /// Every argument's name in the file, also of those that could not be read.
+    pub arg_names: &'c [&'c str],
+    pub visible_columns: &'c [Identifier],
+}
+
+/// A proposal's own part of a capability.
+#[derive(Default)]
+pub(super) struct Proposal {
+    pub patch: Vec<(Identifier, PatchValue)>,
+    pub allowed_columns: Vec<Identifier>,
+    pub numeric_bounds: BTreeMap<Identifier, Bounds>,
+    pub transition_guards: BTreeMap<Identifier, Transitions>,
+    pub conflict_guard: Option<ConflictGuard>,
+    pub required_role: Option<String>,
+}
+
+pub(super) fn read(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> Proposal {
+    let mut proposal = Proposal {
+        patch: patch(findings, at, context),
+        allowed_columns: columns(
+            findings,
+            at,
+            "allowed_columns",
+            [&d::ALLOWED_COLUMNS_REQUIRED, &d::INVALID_ALLOWED_COLUMN],
+        ),
+        conflict_guard: conflict_guard(findings, at),
+        ..Proposal::default()
+    };
+    allow_list(findings, at, context, &proposal);
+    proposal.numeric_bounds = numeric_bounds(findings, at, context, &proposal);
+    proposal.transition_guards = transition_guards(findings, at, context, &proposal);
+    proposal.required_role = required_role(findings, at);
+    proposal
 }
 
 /// Whether an engine takes two names for one column. Postgres alone tells quoted names apart by case.
@@ -35,13 +58,7 @@ fn same_column(engine: Option<Engine>, left: &Identifier, right: &Identifier) ->
     }
 }
 
-fn patch(
-    findings: &mut Findings<'_>,
-    at: &At<'_>,
-    capability: &Capability,
-    args: &[&str],
-    engine: Option<Engine>,
-) -> Vec<(Identifier, PatchValue)> {
+fn patch(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> Vec<(Identifier, PatchValue)> {
     let members = at.get("patch").and_then(|patch| patch.members()).unwrap_or_default();
     if members.is_empty() {
         findings.report(&d::PATCH_REQUIRED, at.spot_of("patch"));
@@ -52,9 +69,9 @@ fn patch(
         if column.is_none() {
             findings.report(&d::INVALID_PATCH_COLUMN, member.spot());
         }
-        let value = binding(findings, &member, capability, args);
+        let value = binding(findings, &member, context);
         let Some(column) = column else { continue };
-        if patch.iter().any(|(other, _)| same_column(engine, other, &column)) {
+        if patch.iter().any(|(other, _)| same_column(context.engine, other, &column)) {
             findings.report(&d::DUPLICATE_PATCH_COLUMN, member.spot());
         }
         // A column whose value could not be read stays in, so that what hangs on the column is not reported as well.
@@ -63,7 +80,7 @@ fn patch(
     patch
 }
 
-fn binding(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability, args: &[&str]) -> Option<PatchValue> {
+fn binding(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> Option<PatchValue> {
     if !at.is_object() {
         findings.report(&d::PATCH_BINDING_NOT_OBJECT, at.spot());
         return None;
@@ -79,10 +96,10 @@ fn binding(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability, ar
         }
         (None, Some(from)) => {
             let name = findings.optional(at, "from_arg", &d::INVALID_PATCH_ARG, At::text)?;
-            if !args.contains(&name) {
+            if !context.arg_names.contains(&name) {
                 let message = format!("there is no argument `{}`", printable(name));
-                findings.mistyped(&d::FROM_ARG_UNKNOWN, from.spot(), message, name, args.iter().copied());
-            } else if capability.args.iter().any(|argument| argument.name == name && !argument.required) {
+                findings.mistyped(&d::FROM_ARG_UNKNOWN, from.spot(), message, name, context.arg_names.iter().copied());
+            } else if context.args.iter().any(|argument| argument.name == name && !argument.required) {
                 findings.report(&d::OPTIONAL_PATCH_ARG, from.spot());
             }
             Some(PatchValue::FromArg(name.to_owned()))
@@ -110,23 +127,23 @@ fn conflict_guard(findings: &mut Findings<'_>, at: &At<'_>) -> Option<ConflictGu
     findings.required(&guard, "column", &d::CONFLICT_GUARD_COLUMN_REQUIRED, At::identifier).map(ConflictGuard::Column)
 }
 
-fn allow_list(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability, engine: Option<Engine>) {
-    let target = &capability.target;
+fn allow_list(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>, proposal: &Proposal) {
+    let same = |left: &Identifier, right: &Identifier| same_column(context.engine, left, right);
     for item in at.get("allowed_columns").and_then(|list| list.items()).unwrap_or_default() {
-        let Some(column) = item.identifier() else { continue };
-        if same_column(engine, &column, &target.primary_key) {
+        let (Some(column), Some(target)) = (item.identifier(), context.target) else { continue };
+        if same(&column, &target.primary_key) {
             findings.report(&d::ALLOWED_COLUMN_IS_KEY, item.spot());
-        } else if target.tenant_key.as_ref().is_some_and(|tenant| same_column(engine, &column, tenant)) {
+        } else if target.tenant_key.as_ref().is_some_and(|tenant| same(&column, tenant)) {
             findings.report(&d::ALLOWED_COLUMN_IS_TENANT, item.spot());
         }
     }
     let Some(patch) = at.get("patch") else { return };
     // Without a readable allow-list one finding is enough.
-    let unreadable = capability.allowed_columns.is_empty();
-    for (column, _) in &capability.patch {
-        if !unreadable && !capability.allowed_columns.contains(column) {
+    let unreadable = proposal.allowed_columns.is_empty();
+    for (column, _) in &proposal.patch {
+        if !unreadable && !proposal.allowed_columns.contains(column) {
             let message = format!("`{column}` is patched and not in allowed_columns");
-            let allowed = capability.allowed_columns.iter().map(Identifier::as_str);
+            let allowed = proposal.allowed_columns.iter().map(Identifier::as_str);
             findings.mistyped(
                 &d::PATCH_COLUMN_NOT_ALLOWED,
                 patch.spot_of(column.as_str()),
@@ -135,30 +152,33 @@ fn allow_list(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability,
                 allowed,
             );
         }
-        if let Some(ConflictGuard::Column(version)) = &capability.conflict_guard
-            && same_column(engine, column, version)
-        {
+        if matches!(&proposal.conflict_guard, Some(ConflictGuard::Column(version)) if same(column, version)) {
             findings.report(&d::PATCH_COLUMN_IS_VERSION, patch.spot_of(column.as_str()));
         }
     }
 }
 
-fn patched<'c>(capability: &'c Capability, column: &Identifier) -> Option<&'c PatchValue> {
-    capability.patch.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+fn patched<'c>(proposal: &'c Proposal, column: &Identifier) -> Option<&'c PatchValue> {
+    proposal.patch.iter().find(|(name, _)| name == column).map(|(_, value)| value)
 }
 
 /// True if the value can never be of this type. An argument that does not exist was reported before.
-fn never(capability: &Capability, value: &PatchValue, kind: ArgumentType) -> bool {
+fn never(context: &Context<'_>, value: &PatchValue, kind: ArgumentType) -> bool {
     match value {
         PatchValue::Fixed(Scalar::Text(_)) => kind != ArgumentType::String,
         PatchValue::Fixed(scalar) => kind != ArgumentType::Number || scalar.as_number_text().is_none(),
         PatchValue::FromArg(name) => {
-            capability.args.iter().any(|argument| argument.name == *name && argument.kind != kind)
+            context.args.iter().any(|argument| argument.name == *name && argument.kind != kind)
         }
     }
 }
 
-fn numeric_bounds(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capability) -> BTreeMap<Identifier, Bounds> {
+fn numeric_bounds(
+    findings: &mut Findings<'_>,
+    at: &At<'_>,
+    context: &Context<'_>,
+    proposal: &Proposal,
+) -> BTreeMap<Identifier, Bounds> {
     let mut out = BTreeMap::new();
     let Some(all) = at.get("numeric_bounds") else { return out };
     let Some(members) = all.members() else {
@@ -167,7 +187,7 @@ fn numeric_bounds(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capabil
     };
     for (name, member) in members {
         let column = Identifier::new(name).ok();
-        let value = column.as_ref().and_then(|column| patched(capability, column));
+        let value = column.as_ref().and_then(|column| patched(proposal, column));
         match (&column, value) {
             (None, _) => findings.report(&d::INVALID_NUMERIC_BOUND_COLUMN, member.spot()),
             (Some(_), None) => findings.report(&d::NUMERIC_BOUND_PATCH_COLUMN_REQUIRED, member.spot()),
@@ -183,7 +203,7 @@ fn numeric_bounds(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capabil
         }
         let (minimum, maximum) = bounds(findings, &member);
         match value {
-            Some(value) if never(capability, value, ArgumentType::Number) => {
+            Some(value) if never(context, value, ArgumentType::Number) => {
                 findings.report(&d::BOUND_VALUE_NOT_NUMBER, member.spot())
             }
             Some(PatchValue::Fixed(fixed)) if outside(fixed, minimum.as_ref(), maximum.as_ref()) => {
@@ -201,7 +221,8 @@ fn numeric_bounds(findings: &mut Findings<'_>, at: &At<'_>, capability: &Capabil
 fn transition_guards(
     findings: &mut Findings<'_>,
     at: &At<'_>,
-    capability: &Capability,
+    context: &Context<'_>,
+    proposal: &Proposal,
 ) -> BTreeMap<Identifier, Transitions> {
     let mut out = BTreeMap::new();
     let Some(all) = at.get("transition_guards") else { return out };
@@ -211,7 +232,7 @@ fn transition_guards(
     };
     for (name, member) in members {
         let column = Identifier::new(name).ok();
-        let value = column.as_ref().and_then(|column| patched(capability, column));
+        let value = column.as_ref().and_then(|column| patched(proposal, column));
         match (&column, value) {
             (None, _) => findings.report(&d::INVALID_TRANSITION_GUARD_COLUMN, member.spot()),
             (Some(_), None) => findings.report(&d::TRANSITION_PATCH_COLUMN_REQUIRED, member.spot()),
@@ -226,13 +247,13 @@ fn transition_guards(
             None => column.clone(),
             Some(_) => findings.optional(&member, "from_column", &d::INVALID_TRANSITION_FROM_COLUMN, At::identifier),
         };
-        if from_column.as_ref().is_some_and(|from| !capability.visible_columns.contains(from)) {
+        if from_column.as_ref().is_some_and(|from| !context.visible_columns.contains(from)) {
             let spot = if member.get("from_column").is_some() { member.spot_of("from_column") } else { member.spot() };
             findings.report(&d::TRANSITION_FROM_COLUMN_NOT_VISIBLE, spot);
         }
         let allowed = transitions(findings, &member);
         if let Some(value) = value {
-            reachable(findings, &member, capability, value, &allowed);
+            reachable(findings, &member, context, value, &allowed);
         }
         if let (Some(column), Some(from_column)) = (column, from_column) {
             out.insert(column, Transitions { from_column, allowed });
@@ -264,11 +285,11 @@ fn transitions(findings: &mut Findings<'_>, guard: &At<'_>) -> BTreeMap<String, 
 fn reachable(
     findings: &mut Findings<'_>,
     guard: &At<'_>,
-    capability: &Capability,
+    context: &Context<'_>,
     value: &PatchValue,
     allowed: &BTreeMap<String, Vec<String>>,
 ) {
-    if never(capability, value, ArgumentType::String) {
+    if never(context, value, ArgumentType::String) {
         findings.report(&d::TRANSITION_VALUE_NOT_STRING, guard.spot());
     } else if let PatchValue::Fixed(Scalar::Text(fixed)) = value
         && !allowed.is_empty()

@@ -81,6 +81,14 @@ impl Dialect {
         }
     }
 
+    /// A column as SQL.
+    pub(super) fn column(self, column: &Identifier) -> String {
+        match self {
+            Self::Sqlite => sqlite::name(column),
+            Self::Postgres => column.quoted(),
+        }
+    }
+
     /// The select expressions that show a column exactly.
     #[must_use]
     pub fn select(self, column: &Identifier) -> String {
@@ -137,6 +145,18 @@ impl Dialect {
             Self::Sqlite => sqlite::normalise(column, column_type, value),
             // Postgres decides itself, by casting with and without the type's modifier.
             Self::Postgres => Ok(Normal { class: String::new(), value: value.clone() }),
+        }
+    }
+
+    /// The storage class that a value's JSON form tells by itself; any other has to be kept beside it.
+    #[must_use]
+    pub fn plain_class(self, value: &Scalar) -> &'static str {
+        match (self, value) {
+            (Self::Postgres, _) => "",
+            (Self::Sqlite, Scalar::Null) => "null",
+            (Self::Sqlite, Scalar::Text(_) | Scalar::Decimal(_)) => "text",
+            (Self::Sqlite, Scalar::Bool(_) | Scalar::Int(_) | Scalar::UInt(_)) if value.to_json().is_string() => "text",
+            (Self::Sqlite, _) => "integer",
         }
     }
 

@@ -23,9 +23,14 @@ pub(super) fn affinity(declared: &str) -> &'static str {
     }
 }
 
+/// A name in brackets: in double quotes SQLite would take the name of a missing column for a text.
+pub(super) fn name(name: &Identifier) -> String {
+    format!("[{name}]")
+}
+
 /// Two outputs: class and text. `!.17g` prints enough digits for every double; casting would print fifteen.
 pub(super) fn select(column: &Identifier) -> String {
-    let c = column.quoted();
+    let c = name(column);
     format!(
         "typeof({c}), CASE typeof({c}) WHEN 'real' THEN printf('%!.17g', {c}) WHEN 'blob' THEN '\\x' || lower(hex({c})) ELSE CAST({c} AS TEXT) END"
     )
@@ -74,11 +79,17 @@ pub(super) fn normalise(column: &Identifier, column_type: &ColumnType, value: &S
         "TEXT" => normal("text", Scalar::Text(text)),
         "INTEGER" => normal("integer", Scalar::Int(integer(&text).ok_or_else(refuse)?)),
         "REAL" => normal("real", Scalar::Decimal(real(&text).ok_or_else(refuse)?)),
-        // NUMERIC stores an integer where it can, and a double otherwise.
-        _ => match integer(&text) {
-            Some(value) => normal("integer", Scalar::Int(value)),
-            None => normal("real", Scalar::Decimal(real(&text).ok_or_else(refuse)?)),
-        },
+        // NUMERIC stores an integer where it can (also for `3.0` and `1e3`), and a double otherwise.
+        _ => {
+            let shown = match integer(&text) {
+                Some(value) => return normal("integer", Scalar::Int(value)),
+                None => real(&text).ok_or_else(refuse)?,
+            };
+            match shown.strip_suffix(".0").and_then(integer) {
+                Some(value) => normal("integer", Scalar::Int(value)),
+                None => normal("real", Scalar::Decimal(shown)),
+            }
+        }
     }
 }
 
@@ -89,7 +100,8 @@ fn integer(text: &str) -> Option<i64> {
 
 /// The text of the double that equals this decimal exactly as read back; `None` if the nearest double is another number.
 fn real(text: &str) -> Option<String> {
-    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
+    // Adding zero turns -0 into the 0 that SQLite stores for it.
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())? + 0.0;
     let shown = real_text(value);
     let equal = compare_decimals(&shown, text)? == std::cmp::Ordering::Equal;
     // Beyond 2^53 the shown digits are not the digits stored.
@@ -136,6 +148,9 @@ mod tests {
         assert_eq!(ok("TEXT", Scalar::Int(7)), ("text".into(), "\"7\"".into()));
         assert_eq!(ok("REAL", Scalar::Int(5)), ("real".into(), "\"5.0\"".into()));
         assert_eq!(ok("NUMERIC", Scalar::Decimal("10.50".into())), ("real".into(), "\"10.5\"".into()));
+        assert_eq!(ok("NUMERIC", Scalar::Decimal("1e3".into())), ("integer".into(), "1000".into()));
+        assert_eq!(ok("NUMERIC", Scalar::Decimal("-0.0".into())), ("integer".into(), "0".into()));
+        assert_eq!(ok("REAL", Scalar::Decimal("-0.0".into())), ("real".into(), "\"0.0\"".into()));
         assert_eq!(ok("TEXT", Scalar::Null), ("null".into(), "null".into()));
         for (kind, value) in [
             ("INTEGER", Scalar::from("abc")),

@@ -76,7 +76,7 @@ pub(super) fn head_mac(head: Head, key: &MacKey) -> [u8; 32] {
 pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draft: &Draft<'_>) -> Result<Head> {
     let seq = previous.size + 1;
     let at = draft.at.to_string();
-    let payload = payload_digest(connection, seq, draft.actor, &draft.detail)?;
+    let (payload, _) = payload_digest(connection, seq, draft.actor, &draft.detail)?;
     let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload)?;
     let head = Head { size: seq, hash };
     connection
@@ -93,10 +93,10 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
     Ok(head)
 }
 
-/// Checks one event against its predecessor, its rows and the key.
-pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, event: &StoredEvent) -> Result<Digest> {
+/// Checks one event against its predecessor, its rows and the key; answers its hash and the tables it has rows in.
+pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, event: &StoredEvent) -> Result<(Digest, Vec<&'static str>)> {
     let name = || format!("event {}", event.seq);
-    let payload = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
+    let (payload, tables) = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
     let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload)?;
     if event.hash.as_slice() != hash.as_bytes() {
         return Err(tampered(name(), "its hash does not cover what is stored with it"));
@@ -104,7 +104,7 @@ pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, eve
     if !key.verify("signoff event", hash.as_bytes(), &event.mac) {
         return Err(tampered(name(), "its signature is not ours"));
     }
-    Ok(hash)
+    Ok((hash, tables))
 }
 
 fn event_mac(key: &MacKey, hash: Digest) -> [u8; 32] {
@@ -117,8 +117,8 @@ fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, p
 }
 
 /// Over the event's own detail and every row written with it.
-fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<Digest> {
-    let mut rows = Vec::new();
+fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<(Digest, Vec<&'static str>)> {
+    let (mut rows, mut tables) = (Vec::new(), Vec::new());
     for (table, columns) in COVERED {
         let row = connection
             .prepare_cached(&format!("SELECT {columns} FROM {table} WHERE seq = ?1"))
@@ -131,23 +131,40 @@ fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) 
             .failed()?;
         if let Some(values) = row {
             rows.push(json!([table, values]));
+            tables.push(*table);
         }
     }
-    digest_of(&json!([actor, detail, rows]))
+    Ok((digest_of(&json!([actor, detail, rows]))?, tables))
 }
 
-/// The signature over a proposal's present state.
-pub(super) fn seal(key: &MacKey, proposal_id: &str, state: State, standing: &str, last_seq: u64) -> Result<[u8; 32]> {
-    Ok(key.tag("signoff proposal state", seal_message(proposal_id, state, standing, last_seq)?.as_bytes()))
+/// A proposal's present state, as it is sealed.
+#[derive(Debug, Clone)]
+pub(super) struct Sealed<'a> {
+    pub proposal_id: &'a str,
+    pub object_key: Option<&'a [u8]>,
+    pub row_key: &'a [u8],
+    pub state: State,
+    pub standing: &'a str,
+    pub last_seq: u64,
 }
 
-/// True if the seal is ours.
-pub(super) fn sealed(key: &MacKey, proposal_id: &str, state: State, standing: &str, last_seq: u64, seal: &[u8]) -> Result<bool> {
-    Ok(key.verify("signoff proposal state", seal_message(proposal_id, state, standing, last_seq)?.as_bytes(), seal))
-}
+impl Sealed<'_> {
+    const DOMAIN: &'static str = "signoff proposal state";
 
-fn seal_message(proposal_id: &str, state: State, standing: &str, last_seq: u64) -> Result<String> {
-    canonical(&json!([proposal_id, state.as_str(), standing, last_seq]))
+    /// The signature over all of it.
+    pub(super) fn seal(&self, key: &MacKey) -> Result<[u8; 32]> {
+        Ok(key.tag(Self::DOMAIN, self.message()?.as_bytes()))
+    }
+
+    /// True if the seal is ours.
+    pub(super) fn verify(&self, key: &MacKey, seal: &[u8]) -> Result<bool> {
+        Ok(key.verify(Self::DOMAIN, self.message()?.as_bytes(), seal))
+    }
+
+    fn message(&self) -> Result<String> {
+        let object = self.object_key.map(hex::encode);
+        canonical(&json!([self.proposal_id, object, hex::encode(self.row_key), self.state.as_str(), self.standing, self.last_seq]))
+    }
 }
 
 /// A standing as its canonical text.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::chain::{ROOT, StoredEvent, check, head, sealed, tampered};
+use super::chain::{ROOT, Sealed, StoredEvent, check, head, tampered};
 use super::schema::FORMAT;
 use super::write::decision_mac;
 use super::{Failed, Store};
@@ -66,9 +66,12 @@ pub(super) struct StoredProposal {
     pub standing: String,
     pub last_seq: u64,
     pub seal: Vec<u8>,
+    pub object_key: Option<Vec<u8>>,
+    pub row_key: Vec<u8>,
 }
 
-pub(super) const PROPOSAL_COLUMNS: &str = "seq, proposal_id, document, facts, state, standing, last_seq, seal";
+/// Selects [`proposal_row`]s.
+pub(super) const PROPOSALS: &str = "SELECT p.seq, p.proposal_id, p.document, p.facts, s.state, s.standing, s.last_seq, s.seal, s.object_key, s.row_key FROM proposals p JOIN standings s ON s.seq = p.seq";
 
 pub(super) fn proposal_row(row: &Row<'_>) -> rusqlite::Result<StoredProposal> {
     Ok(StoredProposal {
@@ -80,10 +83,26 @@ pub(super) fn proposal_row(row: &Row<'_>) -> rusqlite::Result<StoredProposal> {
         standing: row.get(5)?,
         last_seq: row.get(6)?,
         seal: row.get(7)?,
+        object_key: row.get(8)?,
+        row_key: row.get(9)?,
     })
 }
 
 impl StoredProposal {
+    /// The state, if its seal is ours.
+    pub(super) fn sealed_state(&self, key: &MacKey) -> Result<State> {
+        let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
+        let state = State::parse(&self.state).ok_or_else(|| broken("its state is not a state"))?;
+        let sealed = self.sealed(state, &self.standing, self.last_seq);
+        if sealed.verify(key, &self.seal)? { Ok(state) } else { Err(broken("its state is not signed by us")) }
+    }
+
+    /// What is sealed when it stands so.
+    pub(super) fn sealed<'a>(&'a self, state: State, standing: &'a str, last_seq: u64) -> Sealed<'a> {
+        let object_key = self.object_key.as_deref();
+        Sealed { proposal_id: &self.proposal_id, object_key, row_key: &self.row_key, state, standing, last_seq }
+    }
+
     /// The change set, if its hash is the hash of what is stored; and the state, if it is signed and as the events tell.
     pub(super) fn check(&self, key: &MacKey, folded: &Folded) -> Result<(ChangeSet, Facts)> {
         let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
@@ -92,11 +111,8 @@ impl StoredProposal {
         if change_set.proposal_id != self.proposal_id {
             return Err(broken("its change set is another's"));
         }
-        let state = State::parse(&self.state).ok_or_else(|| broken("its state is not a state"))?;
+        let state = self.sealed_state(key)?;
         let standing: Standing = serde_json::from_str(&self.standing).map_err(|_| broken("its standing is not one"))?;
-        if !sealed(key, &self.proposal_id, state, &self.standing, self.last_seq, &self.seal)? {
-            return Err(broken("its state is not signed by us"));
-        }
         if state != folded.state || standing != folded.standing || self.last_seq != folded.last_seq {
             return Err(broken("its state is not what its events tell"));
         }
@@ -115,7 +131,7 @@ pub(super) fn load(store: &Store, proposal_id: &str) -> Result<ProposalRecord> {
 
 pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) -> Result<ProposalRecord> {
     let stored = connection
-        .prepare_cached(&format!("SELECT {PROPOSAL_COLUMNS} FROM proposals WHERE proposal_id = ?1"))
+        .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
         .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
         .failed()?
         .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))?;
@@ -130,17 +146,19 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
     let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for event in &events {
         let previous = predecessor(connection, event.seq)?;
-        let hash = check(connection, key, previous, event)?;
+        let (hash, tables) = check(connection, key, previous, event)?;
         let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
         folded = Some(fold(folded.as_ref(), event, &detail)?);
-        if let Some(decision) = decision(connection, key, event.seq)? {
-            decisions.push(decision);
-        }
-        if let Some(text) = document(connection, "writeback_jobs", event.seq)? {
-            jobs.push(job(&set, &text, event.seq)?);
-        }
-        if let Some(receipt) = receipt(connection, event.seq)? {
-            receipts.push(receipt);
+        for table in tables {
+            match table {
+                "approvals" => decisions.extend(decision(connection, key, event.seq)?),
+                "receipts" => receipts.extend(receipt(connection, event.seq)?),
+                "writeback_jobs" => {
+                    let text = document(connection, table, event.seq)?.unwrap_or_default();
+                    jobs.push(job(&set, &text, event.seq)?);
+                }
+                _ => {}
+            }
         }
         let at = Instant::parse(&event.at).map_err(|_| broken("an event has no time"))?;
         history.push(EventRecord { seq: event.seq, kind: event.kind.clone(), actor: event.actor.clone(), at, detail, hash });
@@ -188,7 +206,7 @@ fn predecessor(connection: &Connection, seq: u64) -> Result<Digest> {
         .ok_or_else(|| tampered(format!("event {}", seq - 1), "it is missing"))
 }
 
-fn document(connection: &Connection, table: &str, seq: u64) -> Result<Option<String>> {
+pub(super) fn document(connection: &Connection, table: &str, seq: u64) -> Result<Option<String>> {
     connection
         .prepare_cached(&format!("SELECT document FROM {table} WHERE seq = ?1"))
         .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
@@ -252,8 +270,9 @@ fn page(limit: u32) -> u32 {
 }
 
 pub(super) fn list(store: &Store, filter: &ProposalFilter) -> Result<Vec<ProposalSummary>> {
-    let state = filter.state.map_or("1", |_| "state = ?3");
-    let sql = format!("SELECT {PROPOSAL_COLUMNS} FROM proposals WHERE seq < ?1 AND {state} ORDER BY seq DESC LIMIT ?2");
+    // By state it walks the standings' index; without, the proposals themselves.
+    let (order, state) = filter.state.map_or(("p.seq", "1"), |_| ("s.seq", "s.state = ?3"));
+    let sql = format!("{PROPOSALS} WHERE {order} < ?1 AND {state} ORDER BY {order} DESC LIMIT ?2");
     let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
     let mut statement = store.connection.prepare_cached(&sql).failed()?;
     let limit = page(filter.limit);
@@ -270,10 +289,7 @@ fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
     let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
     let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
     change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
-    let state = State::parse(&row.state).ok_or_else(|| broken("its state is not a state"))?;
-    if !sealed(key, &row.proposal_id, state, &row.standing, row.last_seq, &row.seal)? {
-        return Err(broken("its state is not signed by us"));
-    }
+    let state = row.sealed_state(key)?;
     Ok(ProposalSummary {
         seq: row.seq,
         proposal_id: row.proposal_id,
@@ -335,7 +351,7 @@ pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     }
     let mut states = BTreeMap::new();
     for state in State::ALL {
-        states.insert(state.as_str().to_owned(), count(&format!("SELECT count(*) FROM proposals WHERE state = '{state}'"))?);
+        states.insert(state.as_str().to_owned(), count(&format!("SELECT count(*) FROM standings WHERE state = '{state}'"))?);
     }
     let end = head(connection, &store.key)?;
     let checkpoint = Checkpoint { size: end.size, head: end.hash };

@@ -8,16 +8,18 @@ pub(super) const APPLICATION_ID: i32 = 0x5369_676e;
 /// The format this build writes: the number of steps.
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-/// Every table's `seq` is the event it was written with, so an event finds its rows by primary key.
+/// Every table's `seq` is the event it was written with, so an event finds its rows by primary key. What moves stands
+/// apart from what does not: `standings` has the present state of each proposal, sealed, and is what a step updates.
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, head BLOB NOT NULL, mac BLOB NOT NULL, key_id TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, actor TEXT NOT NULL, at TEXT NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL) STRICT;
 CREATE INDEX events_subject ON events (subject) WHERE subject <> '';
-CREATE TABLE proposals (seq INTEGER PRIMARY KEY, proposal_id TEXT NOT NULL, object_key BLOB, row_key BLOB NOT NULL, document TEXT NOT NULL, facts TEXT NOT NULL, state TEXT NOT NULL, standing TEXT NOT NULL, last_seq INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
+CREATE TABLE proposals (seq INTEGER PRIMARY KEY, proposal_id TEXT NOT NULL, document TEXT NOT NULL, facts TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX proposals_id ON proposals (proposal_id);
-CREATE UNIQUE INDEX proposals_active ON proposals (object_key) WHERE object_key IS NOT NULL AND state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown');
-CREATE INDEX proposals_row ON proposals (row_key);
-CREATE INDEX proposals_state ON proposals (state, seq);
+CREATE TABLE standings (seq INTEGER PRIMARY KEY, object_key BLOB, row_key BLOB NOT NULL, state TEXT NOT NULL, standing TEXT NOT NULL, last_seq INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX standings_active ON standings (object_key) WHERE object_key IS NOT NULL AND state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown');
+CREATE INDEX standings_row ON standings (row_key);
+CREATE INDEX standings_state ON standings (state, seq);
 CREATE TABLE evidence (seq INTEGER PRIMARY KEY, evidence_id TEXT NOT NULL, document TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX evidence_by_id ON evidence (evidence_id);
 CREATE TABLE query_audit (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -28,7 +30,7 @@ CREATE TABLE receipts (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, details 
 
 /// The columns of each table that an event's digest covers, in order.
 pub(super) const COVERED: &[(&str, &str)] = &[
-    ("proposals", "proposal_id, hex(object_key), hex(row_key), document, facts"),
+    ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
     ("approvals", "document, mac"),

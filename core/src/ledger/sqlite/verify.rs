@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::chain::{ROOT, check, head, tampered};
-use super::read::{EVENT_COLUMNS, Folded, PROPOSAL_COLUMNS, decision, event_row, fold, job, proposal_row, receipt};
+use super::read::{EVENT_COLUMNS, Folded, PROPOSALS, decision, document, event_row, fold, job, proposal_row, receipt};
 use super::schema::COVERED;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
@@ -37,15 +37,16 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
         if event.seq != reached + 1 {
             return Err(tampered(format!("event {}", reached + 1), "it is missing"));
         }
-        previous = check(connection, key, previous, &event)?;
+        let (hash, tables) = check(connection, key, previous, &event)?;
+        previous = hash;
         reached = event.seq;
         if expect.is_some_and(|checkpoint| checkpoint.size == reached) {
             expected_found = expect.is_some_and(|checkpoint| checkpoint.head == previous);
         }
-        for (table, _) in COVERED {
-            *rows.entry(table).or_default() += count(store, table, event.seq)?;
+        for table in tables {
+            *rows.entry(table).or_default() += 1;
+            check_row(store, table, event.seq, &event.subject)?;
         }
-        check_rows(store, event.seq, &event.subject)?;
         if event.subject.starts_with("wrp_") {
             let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
             let folded = fold(proposals.get(&event.subject), &event, &detail)?;
@@ -58,11 +59,15 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
     if reached != end.size || previous != end.hash {
         return Err(tampered(format!("event {}", reached + 1), "the chain ends before its signed head"));
     }
-    for (table, covered) in rows {
+    for (table, _) in COVERED {
         let stored: u64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).failed()?;
-        if stored != covered {
+        if stored != rows.get(table).copied().unwrap_or_default() {
             return Err(tampered(format!("table {table}"), "it has rows that no event covers"));
         }
+    }
+    let standings: u64 = connection.query_row("SELECT count(*) FROM standings", [], |row| row.get(0)).failed()?;
+    if standings != proposals.len() as u64 {
+        return Err(tampered("table standings", "it has not one row for each proposal"));
     }
     check_proposals(store, &proposals)?;
     if !expected_found {
@@ -73,51 +78,37 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
     Ok(Verified { checkpoint: Checkpoint { size: end.size, head: end.hash }, proposals: proposals.len() as u64 })
 }
 
-fn count(store: &Store, table: &str, seq: u64) -> Result<u64> {
-    store
-        .connection
-        .prepare_cached(&format!("SELECT count(*) FROM {table} WHERE seq = ?1"))
-        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
-        .failed()
-}
-
-/// The documents of one event: each in its canonical form, each belonging to the event's proposal.
-fn check_rows(store: &Store, seq: u64, subject: &str) -> Result<()> {
+/// A row of an event: in its canonical form, and belonging to the event's proposal.
+fn check_row(store: &Store, table: &str, seq: u64, subject: &str) -> Result<()> {
     let connection = &store.connection;
     let broken = |problem: &str| tampered(format!("event {seq}"), problem);
-    let of = |proposal_id: &str, what: &str| {
-        if proposal_id == subject { Ok(()) } else { Err(broken(&format!("its {what} is another proposal's"))) }
-    };
-    if let Some(decision) = decision(connection, &store.key, seq)? {
-        of(&decision.proposal_id, "decision")?;
-    }
-    if let Some(receipt) = receipt(connection, seq)? {
-        of(&receipt.receipt.proposal_id, "receipt")?;
-    }
-    for table in ["evidence", "query_audit", "writeback_jobs"] {
-        let text: Option<String> = connection
-            .prepare_cached(&format!("SELECT max(document) FROM {table} WHERE seq = ?1"))
-            .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
-            .failed()?;
-        let Some(text) = text else { continue };
-        let value: Value = serde_json::from_str(&text).map_err(|_| broken("a document does not parse"))?;
-        if canonical(&value).ok().as_deref() != Some(&text) {
-            return Err(broken("a document is not in its canonical form"));
-        }
-        if table == "writeback_jobs" {
-            let document: String = connection
-                .prepare_cached("SELECT document FROM proposals WHERE proposal_id = ?1")
-                .and_then(|mut statement| statement.query_row([subject], |row| row.get(0)))
-                .failed()?;
-            let set = ChangeSet::parse(&document).map_err(|_| broken("its job's proposal does not parse"))?;
-            job(&set, &text, seq)?;
+    let of = |proposal_id: &str| if proposal_id == subject { Ok(()) } else { Err(broken("a row in it is another proposal's")) };
+    match table {
+        "approvals" => decision(connection, &store.key, seq)?.map_or(Ok(()), |decision| of(&decision.proposal_id)),
+        "receipts" => receipt(connection, seq)?.map_or(Ok(()), |receipt| of(&receipt.receipt.proposal_id)),
+        // Checked whole, below, with what its events tell.
+        "proposals" => Ok(()),
+        _ => {
+            let text = document(connection, table, seq)?.unwrap_or_default();
+            let value: Value = serde_json::from_str(&text).map_err(|_| broken("a document does not parse"))?;
+            if canonical(&value).ok().as_deref() != Some(&text) {
+                return Err(broken("a document is not in its canonical form"));
+            }
+            if table == "writeback_jobs" {
+                let proposal: String = connection
+                    .prepare_cached("SELECT document FROM proposals WHERE proposal_id = ?1")
+                    .and_then(|mut statement| statement.query_row([subject], |row| row.get(0)))
+                    .failed()?;
+                let set = ChangeSet::parse(&proposal).map_err(|_| broken("its job's proposal does not parse"))?;
+                job(&set, &text, seq)?;
+            }
+            Ok(())
         }
     }
-    Ok(())
 }
 
 fn check_proposals(store: &Store, folded: &HashMap<String, Folded>) -> Result<()> {
-    let mut statement = store.connection.prepare(&format!("SELECT {PROPOSAL_COLUMNS} FROM proposals ORDER BY seq")).failed()?;
+    let mut statement = store.connection.prepare(&format!("{PROPOSALS} ORDER BY p.seq")).failed()?;
     let rows = statement.query_map([], proposal_row).failed()?;
     for row in rows {
         let row = row.failed()?;

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::chain::{Draft, Head, append, head, seal, sealed, standing_text, tampered};
-use super::read::load_in;
+use super::chain::{Draft, Head, Sealed, append, head, standing_text};
+use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
@@ -12,7 +12,7 @@ use crate::ledger::{Advance, Advanced, NewProposal, NewRead, ProposalRecord, Rec
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
 use crate::protocol::{ChangeSet, ChangeSetMode, Event, ROW_HASH_COLUMN, State};
 
-const ACTIVE: &str = "state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
+const ACTIVE: &str = "s.state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
 
 /// The signature of a decision, as 64 hex digits.
 pub(super) fn decision_mac(key: &MacKey, document: &str) -> String {
@@ -98,7 +98,7 @@ pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Resu
         let mut superseded = None;
         if let Some(object_key) = &object_key {
             let active: Option<String> = connection
-                .prepare_cached(&format!("SELECT proposal_id FROM proposals WHERE object_key = ?1 AND {ACTIVE}"))
+                .prepare_cached(&format!("SELECT p.proposal_id FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.object_key = ?1 AND {ACTIVE}"))
                 .and_then(|mut statement| statement.query_row([object_key], |row| row.get(0)).optional())
                 .failed()?;
             if let Some(active) = active {
@@ -119,15 +119,25 @@ pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Resu
         fault_point!("fault:ledger.rows");
         let standing = standing_text(&Standing { expires_at: proposal.expires_at, ..Standing::default() })?;
         let state = State::PendingReview;
+        let row_key = row_key(change_set)?;
+        let sealed = Sealed {
+            proposal_id: &change_set.proposal_id,
+            object_key: object_key.as_deref(),
+            row_key: &row_key,
+            state,
+            standing: &standing,
+            last_seq: seq,
+        };
+        let seal = sealed.seal(key)?;
+        connection
+            .prepare_cached("INSERT INTO proposals (seq, proposal_id, document, facts) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut statement| statement.execute(params![seq, change_set.proposal_id, document, facts]))
+            .failed()?;
         connection
             .prepare_cached(
-                "INSERT INTO proposals (seq, proposal_id, object_key, row_key, document, facts, state, standing, last_seq, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?1, ?9)",
+                "INSERT INTO standings (seq, object_key, row_key, state, standing, last_seq, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?1, ?6)",
             )
-            .and_then(|mut statement| {
-                let sealed = seal(key, &change_set.proposal_id, state, &standing, seq).unwrap_or([0; 32]);
-                let row = row_key(change_set).unwrap_or_default();
-                statement.execute(params![seq, change_set.proposal_id, object_key, row, document, facts, state.as_str(), standing, sealed])
-            })
+            .and_then(|mut statement| statement.execute(params![seq, object_key, row_key, state.as_str(), standing, seal]))
             .failed()?;
         let detail = lifecycle_detail(None, state, &standing, None)?;
         let draft = Draft {
@@ -207,7 +217,8 @@ fn step_in(connection: &Connection, key: &MacKey, previous: Head, record: &Propo
     let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason)?;
     let draft = Draft { kind: kind_of(step.event), subject: record.id(), actor: step.actor, at: step.at, detail };
     let head = append(connection, key, previous, &draft)?;
-    update_proposal(connection, key, record.id(), record.last_seq, state, &standing, head.size)?;
+    let stored = stored(connection, record.id())?;
+    update_standing(connection, key, &stored, state, &standing, head.size)?;
     Ok(head)
 }
 
@@ -228,19 +239,19 @@ fn kind_of(event: Event) -> &'static str {
     }
 }
 
-fn update_proposal(
-    connection: &Connection,
-    key: &MacKey,
-    proposal_id: &str,
-    expected_seq: u64,
-    state: State,
-    standing: &str,
-    seq: u64,
-) -> Result<()> {
-    let seal = seal(key, proposal_id, state, standing, seq)?;
+fn stored(connection: &Connection, proposal_id: &str) -> Result<StoredProposal> {
+    connection
+        .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
+        .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
+        .failed()?
+        .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))
+}
+
+fn update_standing(connection: &Connection, key: &MacKey, stored: &StoredProposal, state: State, standing: &str, seq: u64) -> Result<()> {
+    let seal = stored.sealed(state, standing, seq).seal(key)?;
     let moved = connection
-        .prepare_cached("UPDATE proposals SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE proposal_id = ?5 AND last_seq = ?6")
-        .and_then(|mut statement| statement.execute(params![state.as_str(), standing, seq, seal, proposal_id, expected_seq]))
+        .prepare_cached("UPDATE standings SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE seq = ?5 AND last_seq = ?6")
+        .and_then(|mut statement| statement.execute(params![state.as_str(), standing, seq, seal, stored.seq, stored.last_seq]))
         .failed()?;
     if moved == 1 { Ok(()) } else { Err(Error::new(Code::Internal).with("detail", "a proposal moved inside our transaction")) }
 }
@@ -249,35 +260,12 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
     let key = &store.key;
     transaction(&store.connection, |connection| {
         let previous = head(connection, key)?;
-        let row = connection
-            .prepare_cached("SELECT state, standing, last_seq, seal, seq, row_key, document FROM proposals WHERE proposal_id = ?1")
-            .and_then(|mut statement| {
-                statement
-                    .query_row([&step.proposal_id], |row| {
-                        Ok(Present {
-                            state: row.get(0)?,
-                            standing: row.get(1)?,
-                            last_seq: row.get(2)?,
-                            seal: row.get(3)?,
-                            created_seq: row.get(4)?,
-                            row_key: row.get(5)?,
-                            document: row.get(6)?,
-                        })
-                    })
-                    .optional()
-            })
-            .failed()?
-            .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", &step.proposal_id))?;
+        let row = stored(connection, &step.proposal_id)?;
         if row.last_seq != step.expected_seq {
             return Ok(None);
         }
-        let broken = |problem: &str| tampered(format!("proposal {}", step.proposal_id), problem);
-        let present = State::parse(&row.state).ok_or_else(|| broken("its state is not a state"))?;
-        if !sealed(key, &step.proposal_id, present, &row.standing, row.last_seq, &row.seal)? {
-            return Err(broken("its state is not signed by us"));
-        }
-        let state = present.after(step.event)?;
-        let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &step.proposal_id, &row)? } else { None };
+        let state = row.sealed_state(key)?.after(step.event)?;
+        let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
 
         let seq = previous.size + 1;
         insert_rows(connection, key, seq, step)?;
@@ -287,40 +275,29 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
         let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
         let draft = Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
         append(connection, key, previous, &draft)?;
-        update_proposal(connection, key, &step.proposal_id, row.last_seq, state, &standing, seq)?;
+        update_standing(connection, key, &row, state, &standing, seq)?;
         fault_point!("fault:ledger.event");
         Ok(Some(Advanced { seq, state, overtaken_by }))
     })
 }
 
-struct Present {
-    state: String,
-    standing: String,
-    last_seq: u64,
-    seal: Vec<u8>,
-    created_seq: u64,
-    row_key: Vec<u8>,
-    document: String,
-}
-
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
 /// one expects, makes it a conflict, even if nothing in the row tells.
-fn row_rivals(connection: &Connection, proposal_id: &str, row: &Present) -> Result<Option<String>> {
+fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<String>> {
+    const SAME_ROW: &str = "SELECT p.proposal_id, p.document FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
     let busy: Option<String> = connection
-        .prepare_cached(
-            "SELECT proposal_id FROM proposals WHERE row_key = ?1 AND state IN ('pending_worker', 'outcome_unknown') AND proposal_id <> ?2",
-        )
-        .and_then(|mut statement| statement.query_row(params![row.row_key, proposal_id], |row| row.get(0)).optional())
+        .prepare_cached(&format!("{SAME_ROW} AND s.state IN ('pending_worker', 'outcome_unknown') AND s.seq <> ?2"))
+        .and_then(|mut statement| statement.query_row(params![row.row_key, row.seq], |row| row.get(0)).optional())
         .failed()?;
     if let Some(other) = busy {
         return Err(Error::new(Code::RowBusy).with("other", other));
     }
     let version = ChangeSet::parse(&row.document)?.guards.expected_version;
     let mut statement = connection
-        .prepare_cached("SELECT proposal_id, document FROM proposals WHERE row_key = ?1 AND state = 'applied' AND last_seq > ?2")
+        .prepare_cached(&format!("{SAME_ROW} AND s.state = 'applied' AND s.last_seq > ?2"))
         .failed()?;
     let later = statement
-        .query_map(params![row.row_key, row.created_seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .query_map(params![row.row_key, row.seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
         .failed()?;
     for (other, document) in later {
