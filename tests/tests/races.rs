@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
@@ -208,7 +209,7 @@ fn four_hands<T: Send>(
     let first = ledger(&folder, "ledger.db", &Still(start));
     let proposer = runtime(&folder, Arc::clone(&first), Arc::new(Still(start)));
     let present: Mutex<Option<(u32, ProposalRecord)>> = Mutex::new(None);
-    let answers: Mutex<Vec<(Event, T)>> = Mutex::new(Vec::new());
+    let answers: Mutex<Vec<(Event, std::thread::Result<T>)>> = Mutex::new(Vec::new());
     let (begin, end) = (Barrier::new(5), Barrier::new(5));
     std::thread::scope(|scope| {
         for event in ACTS {
@@ -220,26 +221,36 @@ fn four_hands<T: Send>(
                 loop {
                     begin.wait();
                     let Some((round, record)) = present.lock().expect("no panic").clone() else { break };
-                    let answer = act(&runtimes[round as usize % 2], &own, event, &record);
+                    let runtime = &runtimes[round as usize % 2];
+                    // A failure is the main thread's to tell: here it would leave the others waiting.
+                    let answer = catch_unwind(AssertUnwindSafe(|| act(runtime, &own, event, &record)));
                     answers.lock().expect("no panic").push((event, answer));
                     end.wait();
                 }
             });
         }
-        for round in 1..=rounds {
-            let arguments = json!({ "invoice_id": format!("INV-{round}"), "reason": "we were late" }).to_string();
-            let made = block(proposer.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract));
-            let id = made.expect("a proposal").change_set.proposal_id;
-            let before = block(first.load(&id)).expect("it loads");
-            assert_eq!(before.standing.expires_at, Some(due), "the contract's lifetime");
-            *present.lock().expect("no panic") = Some((round, before.clone()));
-            begin.wait();
-            end.wait();
-            let after = block(first.load(&id)).expect("it loads");
-            check(round, &before, &after, std::mem::take(&mut *answers.lock().expect("no panic")));
-        }
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            (1..=rounds).for_each(|round| {
+                let arguments = json!({ "invoice_id": format!("INV-{round}"), "reason": "we were late" }).to_string();
+                let made =
+                    block(proposer.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract));
+                let id = made.expect("a proposal").change_set.proposal_id;
+                let before = block(first.load(&id)).expect("it loads");
+                assert_eq!(before.standing.expires_at, Some(due), "the contract's lifetime");
+                *present.lock().expect("no panic") = Some((round, before.clone()));
+                begin.wait();
+                end.wait();
+                let after = block(first.load(&id)).expect("it loads");
+                let answers = std::mem::take(&mut *answers.lock().expect("no panic"));
+                let answers = answers
+                    .into_iter()
+                    .map(|(event, answer)| (event, answer.unwrap_or_else(|panic| resume_unwind(panic))));
+                check(round, &before, &after, answers.collect());
+            })
+        }));
         *present.lock().expect("no panic") = None;
         begin.wait();
+        told.unwrap_or_else(|panic| resume_unwind(panic));
     });
     drop((first, proposer));
     verify(&workspace, "ledger.db");
