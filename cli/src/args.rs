@@ -342,7 +342,9 @@ impl Arguments {
             Command::Proposals(proposals) => match &proposals.command {
                 ProposalsCommand::List(list) => list.json.json,
                 ProposalsCommand::Show(show) => show.json.json,
-                ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) | ProposalsCommand::Cancel(decide) => decide.json.json,
+                ProposalsCommand::Approve(decide)
+                | ProposalsCommand::Reject(decide)
+                | ProposalsCommand::Cancel(decide) => decide.json.json,
             },
             Command::Apply(apply) => apply.json.json,
             Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,

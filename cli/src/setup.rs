@@ -60,7 +60,8 @@ pub fn read_file(path: &Path) -> Result<String> {
 pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
     let text = read_file(path)?;
     Contract::parse(&text).map_err(|diagnostics| {
-        let errors: Vec<&Diagnostic> = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+        let errors: Vec<&Diagnostic> =
+            diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
         let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
         let first = errors.first().map(ToString::to_string).unwrap_or_default();
         Error::new(Code::ConfigInvalid).with("path", path.display()).with("count", count).with("first", first)

@@ -48,7 +48,8 @@ pub struct Ran {
 impl Ran {
     /// Standard output as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("not JSON ({error}):\n{}\n{}", self.out, self.err))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("not JSON ({error}):\n{}\n{}", self.out, self.err))
     }
 
     /// The code of the error it answered.
@@ -98,7 +99,8 @@ impl Workspace {
             app.execute(insert, [n]).expect("an invoice");
         }
         app.execute_batch("COMMIT; PRAGMA journal_mode = WAL;").expect("commit");
-        std::fs::write(workspace.path("signoff.json"), CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).expect("a contract");
+        std::fs::write(workspace.path("signoff.json"), CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db"))
+            .expect("a contract");
         workspace.run(["writeback", "migrate", "--source", "billing_db"]).expect(0);
         workspace
     }
@@ -204,7 +206,8 @@ pub fn binary(variable: &str, below_target: &str) -> PathBuf {
     let path = match std::env::var_os(variable) {
         Some(path) => PathBuf::from(path),
         None => {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+            let target = std::env::var_os("CARGO_TARGET_DIR")
+                .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
             target.join(below_target)
         }
     };

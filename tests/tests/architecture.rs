@@ -27,7 +27,8 @@ const FLOORS: &[(&str, u8)] = &[
 /// Hooks for tests: everybody may use them, they use nobody.
 const HOOKS: &str = "fault";
 /// Names at the root of the crate that stand for a room.
-const REEXPORTED: &[(&str, &str)] = &[("Code", "error"), ("Error", "error"), ("Result", "error"), ("fault_point", "fault")];
+const REEXPORTED: &[(&str, &str)] =
+    &[("Code", "error"), ("Error", "error"), ("Result", "error"), ("fault_point", "fault")];
 
 fn floor(room: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)

@@ -21,18 +21,46 @@ const VALUES: [&str; 4] = ["a", "A", "a ", "1"];
 /// One step of a history. `row` is an index into [`KEYS`], `value` into [`VALUES`], `proposal` into the proposals made.
 #[derive(Debug, Clone)]
 enum Action {
-    Propose { row: usize, tenant: usize, value: usize },
-    Run { proposal: usize, purpose: usize },
+    Propose {
+        row: usize,
+        tenant: usize,
+        value: usize,
+    },
+    Run {
+        proposal: usize,
+        purpose: usize,
+    },
     /// The same key with another patch.
-    Reuse { proposal: usize, value: usize },
+    Reuse {
+        proposal: usize,
+        value: usize,
+    },
     /// The application writes the row, with or without a new version.
-    Update { row: usize, value: Option<usize>, bump: bool },
-    SetVersion { row: usize, version: Option<i64> },
-    Move { row: usize, tenant: usize },
-    Delete { row: usize },
-    Insert { row: usize, tenant: usize, value: usize },
+    Update {
+        row: usize,
+        value: Option<usize>,
+        bump: bool,
+    },
+    SetVersion {
+        row: usize,
+        version: Option<i64>,
+    },
+    Move {
+        row: usize,
+        tenant: usize,
+    },
+    Delete {
+        row: usize,
+    },
+    Insert {
+        row: usize,
+        tenant: usize,
+        value: usize,
+    },
     /// From now on the guard's own write moves the version, or does not.
-    Trigger { on: bool },
+    Trigger {
+        on: bool,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -117,7 +145,9 @@ impl Model {
         }
         // The engine's collation finds a row of a tenant that differs in case only: refused, nothing stored.
         let live = self.rows.get(&proposal.key);
-        if matches!(purpose, Purpose::Apply | Purpose::DryRun) && live.is_some_and(|row| row.tenant != proposal.job.tenant_id) {
+        if matches!(purpose, Purpose::Apply | Purpose::DryRun)
+            && live.is_some_and(|row| row.tenant != proposal.job.tenant_id)
+        {
             return Class::Refused;
         }
         // The row is as it was seen, and a version that is NULL proves nothing.
@@ -175,7 +205,9 @@ fn check(shop: &Shop, model: &Model) -> Result<(), TestCaseError> {
     let expected: Vec<Vec<String>> = model
         .keys
         .iter()
-        .map(|(key, (_, ended))| vec![format!("Text({key:?})"), format!("Text({:?})", format!("{ended:?}").to_lowercase())])
+        .map(|(key, (_, ended))| {
+            vec![format!("Text({key:?})"), format!("Text({:?})", format!("{ended:?}").to_lowercase())]
+        })
         .collect();
     prop_assert_eq!(receipts, expected);
     prop_assert_eq!(shop.rows("SELECT * FROM guarded").len(), model.effects);
@@ -193,7 +225,9 @@ fn history(actions: &[Action], reached: &RefCell<BTreeSet<Class>>) -> Result<(),
          BEGIN UPDATE items SET version = OLD.version + 1 WHERE id = NEW.id; END;",
     );
     shop.migrate();
-    let application = |sql: &str| shop.sql(&format!("UPDATE switches SET application = 1; {sql}; UPDATE switches SET application = 0;"));
+    let application = |sql: &str| {
+        shop.sql(&format!("UPDATE switches SET application = 1; {sql}; UPDATE switches SET application = 0;"))
+    };
     let mut model = Model::default();
     let mut proposals: Vec<Proposal> = Vec::new();
     for key in KEYS {
@@ -204,7 +238,9 @@ fn history(actions: &[Action], reached: &RefCell<BTreeSet<Class>>) -> Result<(),
         match *action {
             Action::Propose { row, tenant, value } => {
                 let (key, tenant, value) = (KEYS[row], TENANTS[tenant], VALUES[value]);
-                let found = shop.read_in(tenant, &key.to_string(), &[("status", text(value))]).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                let found = shop
+                    .read_in(tenant, &key.to_string(), &[("status", text(value))])
+                    .map_err(|e| TestCaseError::fail(e.to_string()))?;
                 let seen = model.rows.get(&key).filter(|row| row.tenant == tenant);
                 prop_assert_eq!(found.is_some(), seen.is_some());
                 if let (Some(found), Some(seen)) = (found, seen) {
@@ -237,7 +273,11 @@ fn history(actions: &[Action], reached: &RefCell<BTreeSet<Class>>) -> Result<(),
             }
             Action::Update { row, value, bump } => {
                 let (key, value) = (KEYS[row], value.map(|value| VALUES[value]));
-                application(&format!("UPDATE items SET status = {}, version = version + {} WHERE id = {key}", quoted(value), u8::from(bump)));
+                application(&format!(
+                    "UPDATE items SET status = {}, version = version + {} WHERE id = {key}",
+                    quoted(value),
+                    u8::from(bump)
+                ));
                 if let Some(row) = model.rows.get_mut(&key) {
                     row.status = value;
                     row.version = row.version.map(|version| version + i64::from(bump));
@@ -257,7 +297,10 @@ fn history(actions: &[Action], reached: &RefCell<BTreeSet<Class>>) -> Result<(),
             }
             Action::Insert { row, tenant, value } => {
                 let fresh = Row { tenant: TENANTS[tenant], status: Some(VALUES[value]), version: Some(1) };
-                application(&format!("INSERT OR IGNORE INTO items VALUES ({}, '{}', '{}', 1)", KEYS[row], TENANTS[tenant], VALUES[value]));
+                application(&format!(
+                    "INSERT OR IGNORE INTO items VALUES ({}, '{}', '{}', 1)",
+                    KEYS[row], TENANTS[tenant], VALUES[value]
+                ));
                 model.rows.entry(KEYS[row]).or_insert(fresh);
             }
             Action::Trigger { on } => {
@@ -281,7 +324,8 @@ fn every_history_goes_as_the_model_says() {
         Err(_) => RandomState::new().hash_one(()),
     };
     let config = Config { rng_seed: proptest::test_runner::RngSeed::Fixed(seed), ..config };
-    let result = TestRunner::new(config).run(&prop::collection::vec(action(), 1..40), |actions| history(&actions, &reached));
+    let result =
+        TestRunner::new(config).run(&prop::collection::vec(action(), 1..40), |actions| history(&actions, &reached));
     if let Err(error) = result {
         panic!("SIGNOFF_SEED={seed} shows it again\n{error}");
     }

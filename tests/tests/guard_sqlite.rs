@@ -30,7 +30,9 @@ fn applies_once_and_answers_the_stored_receipt_afterwards() {
     let job = shop.job("7", &[("status", text("approved")), ("amount", decimal("12.25"))]);
     shop.applies(job.clone());
     assert_eq!(shop.rows("SELECT status, amount FROM items WHERE id = 7"), [["Text(\"approved\")", "Real(12.25)"]]);
-    for purpose in [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())] {
+    for purpose in
+        [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())]
+    {
         let before = shop.everything();
         let Outcome::Stored(receipt) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
         assert_eq!((receipt.status, receipt.rows_affected), (ReceiptStatus::Applied, 1));
@@ -269,7 +271,20 @@ fn numbers(count: usize) -> impl Iterator<Item = u64> {
 fn real_numbers_are_read_as_the_very_double_that_is_stored() {
     let shop = Shop::usual();
     let connection = shop.connection();
-    let special = [0.1, 0.3, 1.0 / 3.0, 5e-324, f64::MIN_POSITIVE, f64::MAX, -f64::MAX, 1e22, 1e23, 9_007_199_254_740_993.0, 123_456_789.123_456_78, f64::EPSILON];
+    let special = [
+        0.1,
+        0.3,
+        1.0 / 3.0,
+        5e-324,
+        f64::MIN_POSITIVE,
+        f64::MAX,
+        -f64::MAX,
+        1e22,
+        1e23,
+        9_007_199_254_740_993.0,
+        123_456_789.123_456_78,
+        f64::EPSILON,
+    ];
     let random = numbers(1_000).map(f64::from_bits).filter(|value| value.is_finite());
     let money = numbers(500).map(|bits| (bits % 100_000_000) as f64 / 100.0);
     let mut wrong = Vec::new();
@@ -306,15 +321,53 @@ fn what_was_shown_is_what_lands() {
         "CREATE TABLE items (id INTEGER PRIMARY KEY, tenant_id TEXT, i INTEGER, t TEXT, r REAL, n NUMERIC, d DECIMAL(10,2), b BOOLEAN, version INTEGER);
          INSERT INTO items (id, tenant_id, version) VALUES (7, 'acme', 1);",
     );
-    let mut values: Vec<Scalar> = vec![Scalar::Null, Scalar::Bool(true), Scalar::Bool(false), Scalar::Int(0), Scalar::Int(-1), Scalar::Int(i64::MAX), Scalar::Int(i64::MIN), Scalar::UInt(u64::MAX)];
-    for number in ["0.0", "-0.0", "-0", "1.0", "10.50", "1000.00", "1e3", "1E3", "1e-3", "1e15", "1e16", "1e300", "0.1", "0.30000000000000004", "123456789012345.67", "9007199254740991", "9007199254740992", "9007199254740993", "1e400", "4.35", "-2.5", "5e-324", "2.2250738585072014e-308"] {
+    let mut values: Vec<Scalar> = vec![
+        Scalar::Null,
+        Scalar::Bool(true),
+        Scalar::Bool(false),
+        Scalar::Int(0),
+        Scalar::Int(-1),
+        Scalar::Int(i64::MAX),
+        Scalar::Int(i64::MIN),
+        Scalar::UInt(u64::MAX),
+    ];
+    for number in [
+        "0.0",
+        "-0.0",
+        "-0",
+        "1.0",
+        "10.50",
+        "1000.00",
+        "1e3",
+        "1E3",
+        "1e-3",
+        "1e15",
+        "1e16",
+        "1e300",
+        "0.1",
+        "0.30000000000000004",
+        "123456789012345.67",
+        "9007199254740991",
+        "9007199254740992",
+        "9007199254740993",
+        "1e400",
+        "4.35",
+        "-2.5",
+        "5e-324",
+        "2.2250738585072014e-308",
+    ] {
         values.extend([decimal(number), text(number)]);
     }
-    for word in ["", " ", "abc", "7abc", " 7", "7 ", "+7", "07", "0x10", "NULL", "true", "nan", "inf", "Infinity", "1_000", "\\x41", "é", "e\u{301}", "a'b\"c", "?1", "\u{feff}", "1.", ".5", "1e", "a\u{0}b"] {
+    for word in [
+        "", " ", "abc", "7abc", " 7", "7 ", "+7", "07", "0x10", "NULL", "true", "nan", "inf", "Infinity", "1_000",
+        "\\x41", "é", "e\u{301}", "a'b\"c", "?1", "\u{feff}", "1.", ".5", "1e", "a\u{0}b",
+    ] {
         values.push(text(word));
     }
     values.extend(numbers(60).map(|bits| decimal(&format!("{:?}", (bits % 10_000_000_000) as f64 / 1000.0))));
-    values.extend(numbers(60).map(f64::from_bits).filter(|v| v.is_finite() && v.abs() < 1e15).map(|v| decimal(&format!("{v:?}"))));
+    values.extend(
+        numbers(60).map(f64::from_bits).filter(|v| v.is_finite() && v.abs() < 1e15).map(|v| decimal(&format!("{v:?}"))),
+    );
     let mut wrong = Vec::new();
     let mut landed = BTreeMap::new();
     for (n, value) in values.iter().enumerate() {
@@ -335,7 +388,10 @@ fn what_was_shown_is_what_lands() {
                 Outcome::Applied(_) => {
                     let after = shop.read("7", &[]).unwrap().unwrap();
                     let (now, class) = (after.values.get(column).unwrap(), after.classes.get(column).unwrap());
-                    assert!(now.same(&normal.value) && *class == normal.class, "{column} {value:?}: {normal:?}, then {class} {now:?}");
+                    assert!(
+                        now.same(&normal.value) && *class == normal.class,
+                        "{column} {value:?}: {normal:?}, then {class} {now:?}"
+                    );
                     *landed.entry(column).or_insert(0) += 1;
                 }
                 other => wrong.push(format!("{column} {value:?} as {normal:?}: {other:?}")),
@@ -515,7 +571,10 @@ fn a_trigger_may_write_other_columns() {
     let shop = Shop::usual();
     shop.sql("CREATE TRIGGER touch AFTER UPDATE OF status ON items BEGIN UPDATE items SET version = OLD.version + 1, note = 'touched' WHERE id = NEW.id; END");
     let Outcome::Applied(receipt) = shop.run(shop.job("7", &approve())) else { panic!() };
-    assert_eq!((receipt.rows_affected, receipt.previous_version, receipt.new_version), (1, Some(Scalar::Int(3)), Some(Scalar::Int(4))));
+    assert_eq!(
+        (receipt.rows_affected, receipt.previous_version, receipt.new_version),
+        (1, Some(Scalar::Int(3)), Some(Scalar::Int(4)))
+    );
     assert_eq!(shop.one("SELECT note FROM items WHERE id = 7"), "Text(\"touched\")");
 }
 
@@ -531,7 +590,11 @@ fn a_trigger_that_rewrites_what_was_approved_undoes_everything() {
     shop.sql("CREATE TRIGGER rewrite AFTER UPDATE OF status ON items BEGIN UPDATE items SET status = x'41' WHERE id = NEW.id; END");
     assert_eq!(shop.released(shop.job("7", &[("status", text("\\x41"))])), Code::StoredValueDiffers);
     // The row moved to another tenant, or away.
-    for action in ["UPDATE items SET tenant_id = 'globex' WHERE id = NEW.id", "DELETE FROM items WHERE id = NEW.id", "UPDATE items SET id = 70 WHERE id = NEW.id"] {
+    for action in [
+        "UPDATE items SET tenant_id = 'globex' WHERE id = NEW.id",
+        "DELETE FROM items WHERE id = NEW.id",
+        "UPDATE items SET id = 70 WHERE id = NEW.id",
+    ] {
         let shop = Shop::usual();
         shop.sql(&format!("CREATE TRIGGER rewrite AFTER UPDATE OF status ON items BEGIN {action}; END"));
         assert_eq!(shop.released(shop.job("7", &approve())), Code::StoredValueDiffers, "{action}");
@@ -562,7 +625,9 @@ fn a_trigger_that_refuses_or_swallows_is_told_apart() {
 
 #[test]
 fn a_trigger_that_takes_our_receipt_away_undoes_everything() {
-    for theft in ["DELETE FROM synapsor_writeback_receipts", "UPDATE synapsor_writeback_receipts SET status = 'applied'"] {
+    for theft in
+        ["DELETE FROM synapsor_writeback_receipts", "UPDATE synapsor_writeback_receipts SET status = 'applied'"]
+    {
         let shop = Shop::usual();
         shop.sql(&format!("CREATE TRIGGER steal AFTER UPDATE ON items BEGIN {theft}; END"));
         assert_eq!(shop.released(shop.job("7", &approve())), Code::TransactionLost, "{theft}");
@@ -577,7 +642,9 @@ fn constraints_are_kept_also_those_that_speak_at_commit() {
              CREATE TABLE items (id INTEGER PRIMARY KEY, tenant_id TEXT, owner TEXT REFERENCES owners(id) {when}, n INTEGER CHECK (n < 10), code TEXT UNIQUE, must TEXT NOT NULL DEFAULT '', version INTEGER);
              INSERT INTO items VALUES (7, 'acme', 'ann', 1, 'a', '', 1), (8, 'acme', 'ann', 1, 'b', '', 1);"
         ));
-        for (column, value) in [("owner", text("bob")), ("n", Scalar::Int(10)), ("code", text("b")), ("must", Scalar::Null)] {
+        for (column, value) in
+            [("owner", text("bob")), ("n", Scalar::Int(10)), ("code", text("b")), ("must", Scalar::Null)]
+        {
             assert_eq!(shop.released(shop.job("7", &[(column, value)])), Code::SourceRejected, "{column} {when}");
         }
         shop.sql("INSERT INTO owners VALUES ('bob')");
@@ -595,7 +662,16 @@ fn a_file_that_is_not_there_is_never_made() {
     for prefix in ["", "sqlite:", "file:", "sqlite://", "file://"] {
         assert_eq!(code(open(&format!("{prefix}{path}"))), Code::SourceUnavailable);
     }
-    for address in ["", "sqlite:", ":memory:", "file::memory:", "postgres://h/db", "http://x", &format!("file:{path}?mode=rwc"), "a\0b"] {
+    for address in [
+        "",
+        "sqlite:",
+        ":memory:",
+        "file::memory:",
+        "postgres://h/db",
+        "http://x",
+        &format!("file:{path}?mode=rwc"),
+        "a\0b",
+    ] {
         assert_eq!(code(open(address)), Code::SourceUrlInvalid, "{address:?}");
     }
     assert_eq!(code(open(directory.path().to_str().unwrap())), Code::SourceUnavailable);
@@ -616,7 +692,10 @@ fn every_form_of_the_address_opens_the_file() {
     let path = shop.path.to_str().unwrap();
     for prefix in ["", "sqlite:", "file:", "sqlite://", "file://"] {
         let database = open(&format!("{prefix}{path}")).unwrap();
-        assert!(matches!(shop.wait(database.run(shop.job("7", &approve()), None)), Ok(Outcome::Applied(_) | Outcome::Stored(_))));
+        assert!(matches!(
+            shop.wait(database.run(shop.job("7", &approve()), None)),
+            Ok(Outcome::Applied(_) | Outcome::Stored(_))
+        ));
     }
     assert_eq!(shop.effects(), 1);
 }
@@ -721,7 +800,10 @@ fn migrating_twice_changes_nothing() {
     shop.applies(job);
     let receipts = shop.rows("SELECT * FROM synapsor_writeback_receipts");
     assert_eq!(shop.migrate(), Vec::<String>::new());
-    assert_eq!((schema, receipts), (shop.rows("SELECT * FROM sqlite_schema"), shop.rows("SELECT * FROM synapsor_writeback_receipts")));
+    assert_eq!(
+        (schema, receipts),
+        (shop.rows("SELECT * FROM sqlite_schema"), shop.rows("SELECT * FROM synapsor_writeback_receipts"))
+    );
 }
 
 #[test]

@@ -142,7 +142,11 @@ fn play(vector: &Vector) -> (Vec<Value>, Value) {
     };
     let mut steps = Vec::new();
     for exchange in &vector.exchange {
-        assert!(!matches!(step, Step::Done(_)), "{name}: done after {} replies, more were given: {step:?}", steps.len());
+        assert!(
+            !matches!(step, Step::Done(_)),
+            "{name}: done after {} replies, more were given: {step:?}",
+            steps.len()
+        );
         check_finish(name, &step);
         steps.push(step_form(&step));
         step = guard.next(exchange.reply.clone().into());
@@ -187,7 +191,8 @@ fn vectors() -> Vec<(PathBuf, Vector)> {
 #[test]
 fn every_vector_is_played_as_written() {
     let update = std::env::var_os("UPDATE").is_some_and(|value| value == "1");
-    let manifest: Value = serde_json::from_str(&std::fs::read_to_string(directory().join("manifest.json")).unwrap()).unwrap();
+    let manifest: Value =
+        serde_json::from_str(&std::fs::read_to_string(directory().join("manifest.json")).unwrap()).unwrap();
     let mut ran = 0;
     let mut wrong = Vec::new();
     for (path, mut vector) in vectors() {
@@ -201,7 +206,10 @@ fn every_vector_is_played_as_written() {
         } else {
             for (index, (exchange, step)) in vector.exchange.iter().zip(&steps).enumerate() {
                 if exchange.expect != *step {
-                    wrong.push(format!("{} step {index}:\n  expected {}\n  found    {step}", vector.name, exchange.expect));
+                    wrong.push(format!(
+                        "{} step {index}:\n  expected {}\n  found    {step}",
+                        vector.name, exchange.expect
+                    ));
                 }
             }
             if vector.outcome != outcome {
@@ -222,7 +230,9 @@ fn no_transcript_breaks_a_promise() {
         let (steps, outcome) = play(&vector);
         let kind = |step: &Value| step["step"].as_str().unwrap_or_default().to_owned();
         let sql = |step: &Value| step["sql"].as_str().unwrap_or_default().to_owned();
-        let effect = |step: &Value| kind(step) == "effect" || sql(step).starts_with("UPDATE") && !sql(step).contains("SET status");
+        let effect = |step: &Value| {
+            kind(step) == "effect" || sql(step).starts_with("UPDATE") && !sql(step).contains("SET status")
+        };
         let effects = steps.iter().filter(|step| effect(step)).count();
         let commits = steps.iter().filter(|step| kind(step) == "commit").count();
         let last = steps.last().map(kind).unwrap_or_default();

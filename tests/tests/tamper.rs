@@ -13,7 +13,7 @@ const COVERED: [(&str, &str); 6] = [
     ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
-    ("approvals", "document, mac"),
+    ("approvals", "document, hex(mac)"),
     ("writeback_jobs", "document"),
     ("receipts", "document, details"),
 ];
@@ -27,13 +27,16 @@ fn recompute(ledger: &Connection) {
         set.as_object_mut().unwrap().remove("integrity");
         let new = digest_of(&set).unwrap().to_string();
         set["integrity"] = json!({ "proposal_hash": new });
-        ledger.execute("UPDATE proposals SET document = ?1 WHERE seq = ?2", params![canonical(&set).unwrap(), seq]).unwrap();
+        ledger
+            .execute("UPDATE proposals SET document = ?1 WHERE seq = ?2", params![canonical(&set).unwrap(), seq])
+            .unwrap();
         for table in ["approvals", "writeback_jobs"] {
             ledger.execute(&format!("UPDATE {table} SET document = replace(document, ?1, ?2)"), [&old, &new]).unwrap();
         }
     }
     let mut previous = Digest::from_bytes([0; 32]);
-    let mut statement = ledger.prepare("SELECT seq, kind, subject, at, actor, detail FROM events ORDER BY seq").unwrap();
+    let mut statement =
+        ledger.prepare("SELECT seq, kind, subject, at, actor, detail FROM events ORDER BY seq").unwrap();
     let events: Vec<(u64, String, String, String, String, String)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
         .unwrap()
@@ -72,29 +75,71 @@ struct Edit {
 
 /// Edits of an approved proposal. `replace` keeps the document canonical, so only the content is wrong.
 const EDITS: &[Edit] = &[
-    Edit { name: "primary key", sql: r#"UPDATE proposals SET document = replace(document, '"primary_key":{"column":"id","value":"INV-3001"}', '"primary_key":{"column":"id","value":"INV-9001"}')"# },
+    Edit {
+        name: "primary key",
+        sql: r#"UPDATE proposals SET document = replace(document, '"primary_key":{"column":"id","value":"INV-3001"}', '"primary_key":{"column":"id","value":"INV-9001"}')"#,
+    },
     Edit { name: "tenant", sql: r#"UPDATE proposals SET document = replace(document, '"acme"', '"globex"')"# },
-    Edit { name: "patch value", sql: r#"UPDATE proposals SET document = replace(document, '"late_fee_cents":0', '"late_fee_cents":-99')"# },
-    Edit { name: "version", sql: r#"UPDATE proposals SET document = replace(document, '2026-06-20T14:31:08Z', '2026-06-20T14:31:09Z')"# },
-    Edit { name: "guard kind", sql: r#"UPDATE proposals SET document = replace(document, '"expected_version":{"column":"updated_at"', '"expected_version":{"column":"__row_hash"')"# },
-    Edit { name: "idempotency key", sql: r#"UPDATE proposals SET document = replace(document, '"object_id":"INV-3001"', '"object_id":"INV-3002"')"# },
-    Edit { name: "allow-list", sql: r#"UPDATE proposals SET document = replace(document, '"allowed_columns":["late_fee_cents","waiver_reason"]', '"allowed_columns":["late_fee_cents","status","waiver_reason"]')"# },
-    Edit { name: "facts", sql: r#"UPDATE proposals SET facts = replace(facts, '}', ',"classes":{"late_fee_cents":"text"}}')"# },
-    Edit { name: "required role", sql: r#"UPDATE proposals SET document = replace(document, '"required_role":"billing_lead"', '"required_role":"anybody"')"# },
+    Edit {
+        name: "patch value",
+        sql: r#"UPDATE proposals SET document = replace(document, '"late_fee_cents":0', '"late_fee_cents":-99')"#,
+    },
+    Edit {
+        name: "version",
+        sql: r#"UPDATE proposals SET document = replace(document, '2026-06-20T14:31:08Z', '2026-06-20T14:31:09Z')"#,
+    },
+    Edit {
+        name: "guard kind",
+        sql: r#"UPDATE proposals SET document = replace(document, '"expected_version":{"column":"updated_at"', '"expected_version":{"column":"__row_hash"')"#,
+    },
+    Edit {
+        name: "idempotency key",
+        sql: r#"UPDATE proposals SET document = replace(document, '"object_id":"INV-3001"', '"object_id":"INV-3002"')"#,
+    },
+    Edit {
+        name: "allow-list",
+        sql: r#"UPDATE proposals SET document = replace(document, '"allowed_columns":["late_fee_cents","waiver_reason"]', '"allowed_columns":["late_fee_cents","status","waiver_reason"]')"#,
+    },
+    Edit {
+        name: "facts",
+        sql: r#"UPDATE proposals SET facts = replace(facts, '}', ',"classes":{"late_fee_cents":"text"}}')"#,
+    },
+    Edit {
+        name: "required role",
+        sql: r#"UPDATE proposals SET document = replace(document, '"required_role":"billing_lead"', '"required_role":"anybody"')"#,
+    },
     Edit { name: "approver", sql: r#"UPDATE approvals SET document = replace(document, '"dana"', '"mallory"')"# },
-    Edit { name: "approval's roles", sql: r#"UPDATE approvals SET document = replace(document, '"billing_lead"', '"billing_boss"')"# },
-    Edit { name: "approval's end", sql: r#"UPDATE approvals SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"# },
+    Edit {
+        name: "approval's roles",
+        sql: r#"UPDATE approvals SET document = replace(document, '"billing_lead"', '"billing_boss"')"#,
+    },
+    Edit {
+        name: "approval's end",
+        sql: r#"UPDATE approvals SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"#,
+    },
     Edit { name: "approval removed", sql: "DELETE FROM approvals" },
-    Edit { name: "lease and expiry", sql: r#"UPDATE standings SET standing = replace(standing, '"expires_at":"20', '"expires_at":"21')"# },
+    Edit {
+        name: "lease and expiry",
+        sql: r#"UPDATE standings SET standing = replace(standing, '"expires_at":"20', '"expires_at":"21')"#,
+    },
     Edit { name: "attempt", sql: r#"UPDATE standings SET standing = replace(standing, '"attempt":0', '"attempt":7')"# },
     Edit { name: "state", sql: "UPDATE standings SET state = 'outcome_unknown'" },
     Edit { name: "event actor", sql: "UPDATE events SET actor = 'mallory' WHERE kind = 'proposal_approved'" },
     Edit { name: "event time", sql: "UPDATE events SET at = '2020-01-01T00:00:00Z' WHERE kind = 'proposal_approved'" },
-    Edit { name: "event detail", sql: r#"UPDATE events SET detail = replace(detail, '"to":"approved"', '"to":"applied"')"# },
+    Edit {
+        name: "event detail",
+        sql: r#"UPDATE events SET detail = replace(detail, '"to":"approved"', '"to":"applied"')"#,
+    },
 ];
 
 fn refused_everywhere(workspace: &Workspace, id: &str, name: &str) {
-    for command in [vec!["apply", id], vec!["apply", id, "--resume"], vec!["apply", id, "--dry-run"], vec!["store", "verify"], vec!["proposals", "approve", id, "--yes"]] {
+    for command in [
+        vec!["apply", id],
+        vec!["apply", id, "--resume"],
+        vec!["apply", id, "--dry-run"],
+        vec!["store", "verify"],
+        vec!["proposals", "approve", id, "--yes"],
+    ] {
         let ran = workspace.json(command.clone());
         assert_eq!(ran.code, 4, "{name}: {command:?} exited {}\n{}{}", ran.code, ran.out, ran.err);
         assert_eq!(ran.error_code(), "LEDGER_TAMPERED", "{name}: {command:?}");
@@ -149,17 +194,31 @@ fn recomputing_without_an_edit_changes_nothing() {
 fn an_edited_job_or_lease_in_the_ledger_is_refused() {
     let fault = binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
     for (name, sql) in [
-        ("lease date", r#"UPDATE standings SET standing = replace(standing, '"lease_expires_at":"20', '"lease_expires_at":"19')"#),
+        (
+            "lease date",
+            r#"UPDATE standings SET standing = replace(standing, '"lease_expires_at":"20', '"lease_expires_at":"19')"#,
+        ),
         ("lease garbage", r#"UPDATE standings SET standing = json_set(standing, '$.lease_expires_at', 'x')"#),
-        ("job's lease", r#"UPDATE writeback_jobs SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"#),
+        (
+            "job's lease",
+            r#"UPDATE writeback_jobs SET document = replace(document, '"expires_at":"20', '"expires_at":"21')"#,
+        ),
         ("job's attempt", r#"UPDATE writeback_jobs SET document = replace(document, '"attempt":1', '"attempt":2')"#),
-        ("job's digest", r#"UPDATE writeback_jobs SET document = json_set(document, '$.digest', 'sha256:' || hex(zeroblob(32)))"#),
+        (
+            "job's digest",
+            r#"UPDATE writeback_jobs SET document = json_set(document, '$.digest', 'sha256:' || hex(zeroblob(32)))"#,
+        ),
         ("job removed", "DELETE FROM writeback_jobs"),
     ] {
         for recomputed in [false, true] {
             let workspace = Workspace::new();
             let id = workspace.approved("INV-3001", "tampering");
-            let killed = workspace.command_of(&fault).args(["apply", &id]).env("SIGNOFF_FAULT_AT", "fault:apply.intent").status().unwrap();
+            let killed = workspace
+                .command_of(&fault)
+                .args(["apply", &id])
+                .env("SIGNOFF_FAULT_AT", "fault:apply.intent")
+                .status()
+                .unwrap();
             assert_eq!(killed.code(), None, "the worker was not killed");
             let ledger = workspace.intruder("ledger.db");
             assert!(ledger.execute(sql, []).unwrap() > 0, "{name} edited nothing");
@@ -176,7 +235,10 @@ fn an_edited_job_or_lease_in_the_ledger_is_refused() {
 fn deleted_reordered_and_truncated_events_are_found() {
     for (name, sql) in [
         ("deleted in the middle", "DELETE FROM events WHERE seq = 2"),
-        ("swapped", "UPDATE events SET seq = CASE seq WHEN 1 THEN -2 ELSE -1 END WHERE seq IN (1, 2); UPDATE events SET seq = -seq WHERE seq < 0"),
+        (
+            "swapped",
+            "UPDATE events SET seq = CASE seq WHEN 1 THEN -2 ELSE -1 END WHERE seq IN (1, 2); UPDATE events SET seq = -seq WHERE seq < 0",
+        ),
         ("truncated", "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)"),
         ("a stray row", "INSERT INTO receipts VALUES (9999, '{}', NULL)"),
         ("another head", "UPDATE chain SET size = size - 1"),
@@ -214,7 +276,10 @@ fn a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint() {
     }
     std::fs::write(workspace.path("ledger.db"), &older).unwrap();
     workspace.run(["store", "verify"]).expect(0);
-    assert_eq!(workspace.json(["store", "verify", "--expect", &checkpoint]).expect(4).error_code(), "LEDGER_CHECKPOINT_MISMATCH");
+    assert_eq!(
+        workspace.json(["store", "verify", "--expect", &checkpoint]).expect(4).error_code(),
+        "LEDGER_CHECKPOINT_MISMATCH"
+    );
     // And it cannot apply again: the source's own receipt is the truth.
     assert_eq!(workspace.json(["apply", &id]).expect(0).json()["status"], "already_applied");
     assert_eq!((workspace.effects("INV-3001"), workspace.executions("INV-3001")), (1, 1));
@@ -283,7 +348,9 @@ fn without_a_contract_nothing_is_applied() {
     let id = workspace.approved("INV-3001", "tampering");
     std::fs::write(workspace.path("job.json"), job_file(&workspace, &id).to_string()).unwrap();
     std::fs::rename(workspace.path("signoff.json"), workspace.path("elsewhere.json")).unwrap();
-    for command in [vec!["apply", &id, "--store", "ledger.db"], vec!["apply", "--job", "job.json", "--store", "ledger.db"]] {
+    for command in
+        [vec!["apply", &id, "--store", "ledger.db"], vec!["apply", "--job", "job.json", "--store", "ledger.db"]]
+    {
         let ran = workspace.json(command).expect(4);
         assert_eq!(ran.error_code(), "CONFIG_NOT_FOUND");
     }
@@ -298,13 +365,20 @@ fn a_changed_contract_does_not_apply_what_was_proposed_under_another() {
     let workspace = Workspace::new();
     let id = workspace.approved("INV-3001", "tampering");
     let contract = std::fs::read_to_string(workspace.path("signoff.json")).unwrap();
-    let wider = contract.replace(r#""allowed_columns": ["late_fee_cents", "waiver_reason"]"#, r#""allowed_columns": ["late_fee_cents", "waiver_reason", "status"]"#);
+    let wider = contract.replace(
+        r#""allowed_columns": ["late_fee_cents", "waiver_reason"]"#,
+        r#""allowed_columns": ["late_fee_cents", "waiver_reason", "status"]"#,
+    );
     assert_ne!(contract, wider);
     std::fs::write(workspace.path("signoff.json"), wider).unwrap();
     assert_eq!(workspace.json(["apply", &id]).expect(4).error_code(), "CONTRACT_CHANGED");
     assert_eq!(workspace.state(&id), "approved");
     // Words shown to the model are not authority.
-    std::fs::write(workspace.path("signoff.json"), contract.replace("Propose waiving the late fee", "Suggest waiving the late fee")).unwrap();
+    std::fs::write(
+        workspace.path("signoff.json"),
+        contract.replace("Propose waiving the late fee", "Suggest waiving the late fee"),
+    )
+    .unwrap();
     workspace.run(["apply", &id]).expect(0);
 }
 

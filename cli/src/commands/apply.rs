@@ -85,7 +85,8 @@ fn tell(applied: &Applied, output: &mut Output) {
         }
         Ending::AlreadyApplied => output.line("Guarded writeback already applied: nothing was written again."),
         Ending::Conflict => {
-            let code = receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("VERSION_CONFLICT");
+            let code =
+                receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("VERSION_CONFLICT");
             output.line(format!("Guarded writeback found a conflict: {code}. Nothing was written."));
             if let Some(code) = Code::parse(code).and_then(|code| Error::new(code).help()) {
                 output.line(format!("* what to do: {code}"));
@@ -114,7 +115,13 @@ fn tell(applied: &Applied, output: &mut Output) {
 
 /// What an apply has proved by getting this far.
 fn checks(output: &mut Output) {
-    for check in ["proposal approved", "primary key matched", "tenant guard matched", "allowed columns only", "conflict guard passed"] {
+    for check in [
+        "proposal approved",
+        "primary key matched",
+        "tenant guard matched",
+        "allowed columns only",
+        "conflict guard passed",
+    ] {
         output.line(format!("* {check}: yes"));
     }
 }

@@ -26,12 +26,18 @@ fn validate(global: &Global, output: &mut Output) -> Result<u8> {
             output.line(format!("  help: {help}"));
         }
     }
-    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     if ok {
         output.line(format!("config valid: {} ({} warnings)", path.display(), warnings.len()));
         Ok(0)
     } else {
-        output.line(format!("config invalid: {} ({} errors, {} warnings)", path.display(), errors.len(), warnings.len()));
+        output.line(format!(
+            "config invalid: {} ({} errors, {} warnings)",
+            path.display(),
+            errors.len(),
+            warnings.len()
+        ));
         Ok(1)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{SystemClock, SystemIds};
-use signoff::runtime::{Approver, ApplyOptions, Caller, Ending, Environment, Seen};
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen, migrate_receipts};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Demo;
@@ -24,20 +24,23 @@ const WAIVE: &str = "billing.propose_late_fee_waiver";
 pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
     let stage = Stage::set(Path::new(&demo.dir))?;
     let runtime = stage.runtime("ledger.db")?;
-    runtime.migrate_receipts("billing_db").await?;
+    stage.migrate().await?;
     let caller = Caller::FromContract;
     let lead = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: true };
     let options = ApplyOptions::default();
 
     output.line(output.strong("An agent reads one row, inside its tenant"));
     let read = runtime.read(INSPECT, r#"{"invoice_id":"INV-3001"}"#, &caller).await?;
-    let fee = read.data.iter().find(|(column, _)| column.as_str() == "late_fee_cents").map(|(_, value)| value.to_string());
+    let fee =
+        read.data.iter().find(|(column, _)| column.as_str() == "late_fee_cents").map(|(_, value)| value.to_string());
     output.line(format!("  {INSPECT} INV-3001: late_fee_cents {}", fee.unwrap_or_default()));
     let foreign = runtime.read(INSPECT, r#"{"invoice_id":"INV-9001"}"#, &caller).await;
     output.line(format!("  {INSPECT} INV-9001 (another tenant's): {}", refused(foreign)?));
 
     output.line(output.strong("It proposes an exact change; the row stays as it was"));
-    let proposed = runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"first late payment in six years"}"#, &caller).await?;
+    let proposed = runtime
+        .propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"first late payment in six years"}"#, &caller)
+        .await?;
     let id = proposed.change_set.proposal_id.clone();
     let hash = proposed.change_set.integrity.proposal_hash.clone();
     output.line(format!("  {id}"));
@@ -54,24 +57,33 @@ pub async fn run(demo: &Demo, output: &mut Output) -> Result<u8> {
 
     output.line(output.strong("A worker checks everything again and applies it, once"));
     let rehearsed = runtime.apply(&id, &ApplyOptions::rehearsal()).await?;
-    output.line(format!("  dry run on the live row: {}; late_fee_cents is still {}", word(&rehearsed.ending), stage.fee()?));
+    output.line(format!(
+        "  dry run on the live row: {}; late_fee_cents is still {}",
+        word(&rehearsed.ending),
+        stage.fee()?
+    ));
     let applied = runtime.apply(&id, &options).await?;
     output.line(format!("  apply:  {}; late_fee_cents is {}", word(&applied.ending), stage.fee()?));
     let retried = runtime.apply(&id, &options).await?;
     output.line(format!("  again:  {}; a trigger counted {} effect", word(&retried.ending), stage.effects()?));
 
     output.line(output.strong("A row that changed since is not overwritten"));
-    let stale = runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"second thoughts"}"#, &caller).await?.change_set;
+    let stale =
+        runtime.propose(WAIVE, r#"{"invoice_id":"INV-3001","reason":"second thoughts"}"#, &caller).await?.change_set;
     let seen = Seen { proposal_id: stale.proposal_id.clone(), hash: stale.integrity.proposal_hash.clone(), version: 1 };
     runtime.approve(&seen, &lead, None).await?;
     stage.app_updates_the_row()?;
     let conflict = runtime.apply(&stale.proposal_id, &options).await?;
-    let code = conflict.receipt.as_ref().and_then(|receipt| receipt.receipt.safe_error_code.clone()).unwrap_or_default();
+    let code =
+        conflict.receipt.as_ref().and_then(|receipt| receipt.receipt.safe_error_code.clone()).unwrap_or_default();
     output.line(format!("  the app updated it meanwhile; apply: {} ({code})", word(&conflict.ending)));
 
     output.line(output.strong("What happened can be replayed, and tampering is found"));
     let story = runtime.replay(&id).await?;
-    output.line(format!("  replay: {}", story.events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>().join(" > ")));
+    output.line(format!(
+        "  replay: {}",
+        story.events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>().join(" > ")
+    ));
     let verified = runtime.ledger().verify(None, Box::new(|_, _| ())).await?;
     output.line(format!("  ledger verifies: {} events", verified.checkpoint.size));
     let found = stage.tamper(&runtime, &id).await?;
@@ -155,24 +167,35 @@ impl Stage {
         self.folder.join(name)
     }
 
-    fn runtime(&self, ledger: &str) -> Result<Runtime> {
-        let contract = Contract::parse(CONTRACT)
+    fn contract() -> Result<Contract> {
+        Contract::parse(CONTRACT)
             .map(|(contract, _)| contract)
-            .map_err(|_| Error::new(Code::Internal).with("detail", "the demo's contract is invalid"))?;
+            .map_err(|_| Error::new(Code::Internal).with("detail", "the demo's contract is invalid"))
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        migrate_receipts(&Self::contract()?, &self.environment(), "billing_db").await.map(|_| ())
+    }
+
+    fn runtime(&self, ledger: &str) -> Result<Runtime> {
         let store = SqliteLedger::open(LedgerOptions::create(self.file(ledger)), &SystemClock, &SystemIds)?;
+        Ok(Runtime::new(Some(Self::contract()?), Arc::new(store)).with_environment(self.environment()))
+    }
+
+    fn environment(&self) -> Environment {
         let database = self.file("billing.db").display().to_string();
-        let environment = Environment::new(move |name| match name {
+        Environment::new(move |name| match name {
             "BILLING_APP_READ_URL" | "BILLING_APP_WRITE_URL" => Some(database.clone()),
             "SYNAPSOR_TENANT_ID" => Some("acme".to_owned()),
             "SYNAPSOR_PRINCIPAL" => Some("support_agent".to_owned()),
             _ => None,
-        });
-        let runtime = Runtime::new(Some(contract), Arc::new(store)).with_environment(environment);
-        Ok(runtime)
+        })
     }
 
     fn ask(&self, sql: &str) -> Result<i64> {
-        Connection::open(self.file("billing.db")).and_then(|database| database.query_row(sql, [], |row| row.get(0))).map_err(broken)
+        Connection::open(self.file("billing.db"))
+            .and_then(|database| database.query_row(sql, [], |row| row.get(0)))
+            .map_err(broken)
     }
 
     fn fee(&self) -> Result<i64> {
@@ -185,7 +208,10 @@ impl Stage {
 
     fn app_updates_the_row(&self) -> Result<()> {
         let sql = "UPDATE invoices SET status = 'in_review', updated_at = '2026-06-21T09:00:00Z' WHERE id = 'INV-3001'";
-        Connection::open(self.file("billing.db")).and_then(|database| database.execute(sql, [])).map(|_| ()).map_err(broken)
+        Connection::open(self.file("billing.db"))
+            .and_then(|database| database.execute(sql, []))
+            .map(|_| ())
+            .map_err(broken)
     }
 
     /// Copies the ledger with its key, edits one digit as an intruder would, and looks at it.
@@ -193,8 +219,9 @@ impl Stage {
         let copy = self.file("tampered.db");
         let source = Connection::open(self.file("ledger.db")).map_err(broken)?;
         source.execute("VACUUM INTO ?1", [copy.display().to_string()]).map_err(broken)?;
-        std::fs::copy(self.file("ledger.key"), self.file("tampered.key"))
-            .map_err(|error| Error::new(Code::FileUnwritable).with("path", copy.display()).with("reason", error.kind()))?;
+        std::fs::copy(self.file("ledger.key"), self.file("tampered.key")).map_err(|error| {
+            Error::new(Code::FileUnwritable).with("path", copy.display()).with("reason", error.kind())
+        })?;
         let intruder = Connection::open(&copy).map_err(broken)?;
         let sql = r#"UPDATE proposals SET document = replace(document, '"late_fee_cents":0', '"late_fee_cents":9') WHERE proposal_id = ?1"#;
         intruder.execute(sql, [id]).map_err(broken)?;

@@ -47,7 +47,13 @@ async fn list(runtime: &Runtime, arguments: &ProposalsList, output: &mut Output)
     }
     for summary in &found {
         let object = format!("{} {}", printable(&summary.business_object), printable(&summary.object_id));
-        output.line(format!("{:<15} {}  {}  {}", summary.state, summary.proposal_id, printable(&summary.action), object));
+        output.line(format!(
+            "{:<15} {}  {}  {}",
+            summary.state,
+            summary.proposal_id,
+            printable(&summary.action),
+            object
+        ));
     }
     Ok(0)
 }
@@ -76,7 +82,8 @@ async fn decide(runtime: &Runtime, verdict: Verdict, arguments: &Decide, output:
         return Err(usage.with("hint", "add --reason \"…\""));
     }
     let by_name = arguments.id != "latest";
-    let id = if by_name { arguments.id.clone() } else { latest(runtime, Some(State::PendingReview)).await?.proposal_id };
+    let id =
+        if by_name { arguments.id.clone() } else { latest(runtime, Some(State::PendingReview)).await?.proposal_id };
     let record = runtime.show(&id).await?;
     if !by_name || !arguments.yes {
         shown::proposal(&record, output);
@@ -111,10 +118,20 @@ fn check_prefix(record: &ProposalRecord, arguments: &Decide) -> Result<()> {
         let usage = Error::new(Code::Usage).with("problem", "a hash prefix has at least 8 hex digits");
         return Err(usage.with("hint", "copy it from `proposals show`"));
     }
-    if stored.starts_with(digits) { Ok(()) } else { Err(Error::new(Code::ProposalHashMismatch).with("proposal", record.id())) }
+    if stored.starts_with(digits) {
+        Ok(())
+    } else {
+        Err(Error::new(Code::ProposalHashMismatch).with("proposal", record.id()))
+    }
 }
 
-async fn confirm(runtime: &Runtime, record: &ProposalRecord, verdict: Verdict, arguments: &Decide, by_name: bool) -> Result<()> {
+async fn confirm(
+    runtime: &Runtime,
+    record: &ProposalRecord,
+    verdict: Verdict,
+    arguments: &Decide,
+    by_name: bool,
+) -> Result<()> {
     let needed = |what: String, how: &str| Error::new(Code::ConfirmationRequired).with("what", what).with("how", how);
     if arguments.yes {
         if by_name || arguments.hash.is_some() {

@@ -21,7 +21,12 @@ pub async fn run(global: &Global, propose: &Propose, output: &mut Output) -> Res
     output.value(&answer.envelope(ResultFormat::from_number(format)).body);
     let set = &answer.change_set;
     let verb = if answer.existing { "Found the same open proposal" } else { "Created proposal" };
-    output.line(format!("{verb} {} for {} {}", set.proposal_id, set.scope.business_object, printable(&set.scope.object_id)));
+    output.line(format!(
+        "{verb} {} for {} {}",
+        set.proposal_id,
+        set.scope.business_object,
+        printable(&set.scope.object_id)
+    ));
     output.line(format!("  state {}, hash {}", answer.state, set.integrity.proposal_hash));
     if let Some(superseded) = &answer.superseded {
         output.line(format!("  in place of {superseded}, which was made before the row moved"));
@@ -39,15 +44,16 @@ fn arguments(runtime: &signoff::Runtime, propose: &Propose) -> Result<String> {
     match propose.input.as_deref() {
         Some("-") => {
             let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Error::new(Code::FileUnreadable).with("path", "standard input").with("reason", error.kind()))?;
+            std::io::stdin().read_to_string(&mut text).map_err(|error| {
+                Error::new(Code::FileUnreadable).with("path", "standard input").with("reason", error.kind())
+            })?;
             Ok(text)
         }
         Some(path) => read_file(std::path::Path::new(path)),
         None if propose.sample => {
             let capability = runtime.contract().and_then(|contract| contract.capability(&propose.capability));
-            let capability = capability.ok_or_else(|| Error::new(Code::CapabilityNotFound).with("capability", &propose.capability))?;
+            let capability = capability
+                .ok_or_else(|| Error::new(Code::CapabilityNotFound).with("capability", &propose.capability))?;
             Ok(sample(capability).to_string())
         }
         None => {

@@ -40,6 +40,7 @@ pub async fn run(global: &Global, receipts: &Receipts, output: &mut Output) -> R
 
 fn line(record: &ReceiptRecord) -> String {
     let receipt = &record.receipt;
-    let status = serde_json::to_value(receipt.status).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+    let status =
+        serde_json::to_value(receipt.status).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
     format!("{:>6}  {status:<15} {}  {}", record.seq, receipt.proposal_id, receipt.executed_at)
 }

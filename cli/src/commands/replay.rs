@@ -29,7 +29,11 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
         }
         output.line("Proposed change:");
         shown::diff(&record.change_set, output);
-        output.line(format!("Evidence ({} query audit records, {} evidence bundles):", story.query_audit.len(), story.evidence.len()));
+        output.line(format!(
+            "Evidence ({} query audit records, {} evidence bundles):",
+            story.query_audit.len(),
+            story.evidence.len()
+        ));
         output.line(format!("  {}", record.change_set.evidence.bundle_id));
         writeback(&story, output);
         output.line("Every event, row and signature behind this was checked on the way here.");

@@ -37,7 +37,10 @@ pub fn proposal(record: &ProposalRecord, output: &mut Output) {
         ("capability", printable(&set.action)),
         ("principal", printable(&set.principal.id)),
         ("tenant", printable(&set.scope.tenant_id)),
-        ("target", format!("{}.{} in source {}", set.source.schema, set.source.table, printable(&set.source.source_id))),
+        (
+            "target",
+            format!("{}.{} in source {}", set.source.schema, set.source.table, printable(&set.source.source_id)),
+        ),
         ("primary key", format!("{} = {}", set.source.primary_key.column, shown(&set.source.primary_key.value))),
         ("required role", printable(role)),
         ("version", set.proposal_version.to_string()),

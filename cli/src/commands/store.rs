@@ -14,9 +14,13 @@ pub async fn run(global: &Global, store: &Store, output: &mut Output) -> Result<
             let verified = runtime.ledger().verify(expect, progress).await?;
             let checkpoint = verified.checkpoint.to_string();
             output.value(&json!({ "ok": true, "events": verified.checkpoint.size, "proposals": verified.proposals, "checkpoint": checkpoint }));
-            output.line(format!("ledger verifies: {} events, {} proposals", verified.checkpoint.size, verified.proposals));
+            output.line(format!(
+                "ledger verifies: {} events, {} proposals",
+                verified.checkpoint.size, verified.proposals
+            ));
             output.line(format!("checkpoint {checkpoint}"));
-            output.line("Keep the checkpoint elsewhere: `store verify --expect` with it also finds a truncated ledger.");
+            output
+                .line("Keep the checkpoint elsewhere: `store verify --expect` with it also finds a truncated ledger.");
         }
         StoreCommand::Stats(_) => {
             let stats = runtime.ledger().stats().await?;

@@ -29,8 +29,11 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
 
 fn preview(contract: &Contract, output: &mut Output) -> Result<u8> {
     let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical });
-    let absent: Vec<String> =
-        FORBIDDEN.iter().filter(|word| !tools.iter().any(|tool| tool.name.contains(*word))).map(|word| format!("{word} absent")).collect();
+    let absent: Vec<String> = FORBIDDEN
+        .iter()
+        .filter(|word| !tools.iter().any(|tool| tool.name.contains(*word)))
+        .map(|word| format!("{word} absent"))
+        .collect();
     output.value(&json!({ "tools": tools, "boundary": absent }));
     output.line(format!("An agent sees {} tools:", tools.len()));
     for tool in &tools {

@@ -1,21 +1,19 @@
 use serde_json::json;
+use signoff::runtime::{Environment, migrate_receipts};
 use signoff::{Code, Error, Result};
 
 use crate::args::{Global, Writeback, WritebackCommand};
 use crate::output::Output;
-use crate::setup::{Ledger, Need, runtime};
+use crate::setup;
 
 pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) -> Result<u8> {
     let WritebackCommand::Migrate(migrate) = &writeback.command;
-    let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
+    let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
+    let (contract, _) = setup::load(&path)?;
+    let writable = contract.sources.values().filter(|source| !source.read_only && source.write_url_env.is_some());
     let names: Vec<String> = match &migrate.source {
         Some(name) => vec![name.clone()],
-        None => runtime
-            .contract()
-            .map(|contract| {
-                contract.sources.values().filter(|source| !source.read_only && source.write_url_env.is_some()).map(|source| source.name.clone()).collect()
-            })
-            .unwrap_or_default(),
+        None => writable.map(|source| source.name.clone()).collect(),
     };
     if names.is_empty() {
         let usage = Error::new(Code::Usage).with("problem", "no source of this contract can be written");
@@ -23,8 +21,11 @@ pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) ->
     }
     let mut done = Vec::new();
     for name in names {
-        let statements = runtime.migrate_receipts(&name).await?;
-        output.line(format!("source {name}: {}", if statements.is_empty() { "up to date" } else { "receipts table ready" }));
+        let statements = migrate_receipts(&contract, &Environment::system(), &name).await?;
+        output.line(format!(
+            "source {name}: {}",
+            if statements.is_empty() { "up to date" } else { "receipts table ready" }
+        ));
         for statement in &statements {
             output.line(format!("  {statement};"));
         }

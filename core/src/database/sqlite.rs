@@ -32,8 +32,14 @@ impl SqliteDatabase {
     /// `SOURCE_URL_INVALID` for parameters and hosts, which a path has not; `SOURCE_UNAVAILABLE` if there is no file.
     pub fn open(source: &str, variable: &str, address: &Secret, timeout: Option<Duration>) -> Result<Self> {
         let address = address.expose();
-        let path = ["sqlite://", "file://", "sqlite:", "file:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
-        let is_address = path.len() != address.len() || !path.contains("://");
+        let path = ["sqlite:", "file:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
+        // After `//` a host would stand; an absolute path has three slashes.
+        let path = if path.len() == address.len() {
+            path
+        } else {
+            path.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(path)
+        };
+        let is_address = !path.contains("://") && !path.starts_with("//");
         if path.is_empty() || !is_address || path.contains(['?', '\0']) || path == ":memory:" {
             return Err(Error::new(Code::SourceUrlInvalid).with("variable", variable).with("engine", "sqlite"));
         }
@@ -61,8 +67,12 @@ impl SqliteDatabase {
         let error = match failure {
             Failure::Busy | Failure::Serialization => Error::new(Code::SourceBusy),
             Failure::ReadOnly => Error::new(Code::SourceReadOnly),
-            Failure::MissingTable | Failure::MissingColumn => Error::new(Code::SourceObjectNotFound).with("object", "such table or column"),
-            Failure::Rejected | Failure::Denied => Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it"),
+            Failure::MissingTable | Failure::MissingColumn => {
+                Error::new(Code::SourceObjectNotFound).with("object", "such table or column")
+            }
+            Failure::Rejected | Failure::Denied => {
+                Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it")
+            }
             _ => return self.unavailable(),
         };
         error.with("source", &self.source)
@@ -91,7 +101,12 @@ impl SqliteDatabase {
             params.push(Some(value.clone()));
             condition.push_str(&format!(" AND {} = ?2", column.quoted()));
         }
-        let sql = format!("SELECT {} FROM {}.{} WHERE {condition} LIMIT 2", outputs.join(", "), read.schema.quoted(), read.table.quoted());
+        let sql = format!(
+            "SELECT {} FROM {}.{} WHERE {condition} LIMIT 2",
+            outputs.join(", "),
+            read.schema.quoted(),
+            read.table.quoted()
+        );
         let (rows, _) = run(&connection, &Statement { sql, params }).map_err(|error| match error {
             rusqlite::Error::FromSqlConversionFailure(index, ..) => Error::new(Code::ValueNotReadable)
                 .with("column", read.columns.get(index / 2).map_or("?", Identifier::as_str))
@@ -107,8 +122,16 @@ impl SqliteDatabase {
             }
         };
         let typed = read.columns.iter().map(|column| (column, types.get(column)));
-        // Affinity decides how a parameter is stored: no type has to travel with the proposal.
-        let mut found = RowRead { values: Default::default(), classes: Default::default(), types: Default::default(), normal: Default::default() };
+        let mut found = RowRead {
+            values: Default::default(),
+            classes: Default::default(),
+            types: Default::default(),
+            normal: Default::default(),
+        };
+        // Affinity binds a parameter by itself; only what is written needs its type, to be recognised after the write.
+        found.types.extend(
+            types.iter().filter(|(column, _)| read.patch.contains_key(*column)).map(|(c, t)| (c.clone(), t.clone())),
+        );
         for (column, cell, scalar) in Dialect::Sqlite.scalars(row, typed)? {
             found.classes.insert(column.clone(), cell.class);
             found.values.insert(column.clone(), scalar);
@@ -130,7 +153,9 @@ impl SqliteDatabase {
                 .find(|known| known.name == column.as_str())
                 .ok_or_else(|| self.missing(format!("column {column} in table {}", read.table)))?;
             if known.generated {
-                return Err(Error::new(Code::ColumnNotPatchable).with("column", column).with("reason", "it is generated"));
+                return Err(Error::new(Code::ColumnNotPatchable)
+                    .with("column", column)
+                    .with("reason", "it is generated"));
             }
             let normal = Dialect::Sqlite.normalise(column, &known.column_type, value)?;
             let class = found.classes.get(column).map_or("null", String::as_str);
@@ -162,7 +187,11 @@ impl SqliteDatabase {
             .query_map([], |row| {
                 let declared: String = row.get("type")?;
                 let hidden: i64 = row.get("hidden")?;
-                Ok(Column { name: row.get("name")?, column_type: ColumnType::sqlite(&declared), generated: hidden != 0 })
+                Ok(Column {
+                    name: row.get("name")?,
+                    column_type: ColumnType::sqlite(&declared),
+                    generated: hidden != 0,
+                })
             })
             .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
             .map_err(failed)?;
@@ -219,8 +248,11 @@ impl SqliteDatabase {
         let statements = if existing.is_empty() {
             Dialect::Sqlite.receipts_ddl(table)
         } else {
-            let missing: Vec<&str> =
-                Dialect::receipt_columns().iter().copied().filter(|column| !existing.iter().any(|have| have == column)).collect();
+            let missing: Vec<&str> = Dialect::receipt_columns()
+                .iter()
+                .copied()
+                .filter(|column| !existing.iter().any(|have| have == column))
+                .collect();
             Dialect::Sqlite.receipts_upgrade(table, &missing)
         };
         for statement in &statements {
@@ -294,7 +326,11 @@ fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<(Rows
                 })?),
                 // The select expressions never yield these two.
                 ValueRef::Real(_) | ValueRef::Blob(_) => {
-                    return Err(rusqlite::Error::InvalidColumnType(index, String::new(), row.get_ref(index)?.data_type()));
+                    return Err(rusqlite::Error::InvalidColumnType(
+                        index,
+                        String::new(),
+                        row.get_ref(index)?.data_type(),
+                    ));
                 }
             });
         }
@@ -319,12 +355,18 @@ fn classify(error: &rusqlite::Error) -> Failure {
         };
     };
     match failure.code {
-        ErrorCode::DatabaseBusy if failure.extended_code == rusqlite::ffi::SQLITE_BUSY_SNAPSHOT => Failure::Serialization,
+        ErrorCode::DatabaseBusy if failure.extended_code == rusqlite::ffi::SQLITE_BUSY_SNAPSHOT => {
+            Failure::Serialization
+        }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Failure::Busy,
         ErrorCode::ReadOnly => Failure::ReadOnly,
         ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Failure::Rejected,
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => Failure::Denied,
-        ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Failure::Lost,
+        ErrorCode::SystemIoFailure
+        | ErrorCode::DiskFull
+        | ErrorCode::CannotOpen
+        | ErrorCode::DatabaseCorrupt
+        | ErrorCode::NotADatabase => Failure::Lost,
         _ => message.as_deref().map_or(Failure::Other, from_text),
     }
 }

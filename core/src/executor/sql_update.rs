@@ -52,7 +52,8 @@ impl SqlUpdate {
             table: target.table.clone(),
             key_column: target.primary_key.column.clone(),
             key_value: target.primary_key.value.clone(),
-            tenant_column: (tenant.column.as_str() != crate::protocol::SINGLE_TENANT_COLUMN).then(|| tenant.column.clone()),
+            tenant_column: (tenant.column.as_str() != crate::protocol::SINGLE_TENANT_COLUMN)
+                .then(|| tenant.column.clone()),
             version_column,
             expected_version,
             before: change_set.before.clone(),

@@ -49,7 +49,8 @@ impl Row {
         for (column, expected) in &job.before {
             let same = self.0.get(column).is_some_and(|(cell, live)| {
                 let class_same = job.classes.get(column).is_none_or(|class| *class == cell.class);
-                let version_same = job.version_column.as_ref() == Some(column) && job.dialect.same_version(expected, live);
+                let version_same =
+                    job.version_column.as_ref() == Some(column) && job.dialect.same_version(expected, live);
                 class_same && (version_same || same_value(expected, live, redactor))
             });
             if !same {
@@ -79,7 +80,8 @@ impl Row {
 
 /// The weak guard: a digest over every column read.
 pub fn row_hash(row: &BTreeMap<Identifier, Scalar>) -> Result<String> {
-    let object: serde_json::Map<String, Value> = row.iter().map(|(column, value)| (column.to_string(), value.to_json())).collect();
+    let object: serde_json::Map<String, Value> =
+        row.iter().map(|(column, value)| (column.to_string(), value.to_json())).collect();
     Ok(digest_of(&Value::Object(object))?.to_string())
 }
 

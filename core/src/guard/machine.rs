@@ -163,15 +163,24 @@ impl Guard {
     /// `PATCH_COLUMN_NOT_ALLOWED` for a patch outside the allow-list or on the key, tenant or version column.
     pub fn start(job: GuardJob, redactor: Option<Redactor>) -> Result<(Self, Step)> {
         for column in job.patch.keys() {
-            let guarded = *column == job.key_column || Some(column) == job.tenant_column.as_ref() || Some(column) == job.version_column.as_ref();
+            let guarded = *column == job.key_column
+                || Some(column) == job.tenant_column.as_ref()
+                || Some(column) == job.version_column.as_ref();
             if guarded || !job.allowed_columns.contains(column) {
                 return Err(Error::new(Code::PatchColumnNotAllowed).with("column", column));
             }
         }
         let fingerprint = job.fingerprint()?;
         let begin = Step::Begin(plain(job.dialect.begin()));
-        let guard =
-            Self { job, redactor, fingerprint, state: State::Begin, attempts: 0, effect_ran: false, previous_version: None };
+        let guard = Self {
+            job,
+            redactor,
+            fingerprint,
+            state: State::Begin,
+            attempts: 0,
+            effect_ran: false,
+            previous_version: None,
+        };
         Ok((guard, begin))
     }
 
@@ -200,7 +209,8 @@ impl Guard {
             (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
             (State::Begin, Reply::Failed(failure)) => Ok(self.done(Outcome::Released(self.explain(failure)))),
             (State::Settings, Reply::Ran { rows, .. }) => {
-                let standby = rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.as_deref() == Some("true"));
+                let standby =
+                    rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.as_deref() == Some("true"));
                 if standby {
                     return Err(self.explain(Failure::ReadOnly));
                 }
@@ -229,7 +239,9 @@ impl Guard {
             // 6 the effect
             (State::Update, Reply::Ran { changed: 1, .. }) => Ok(self.settle(1)),
             (State::Update, Reply::Ran { changed: 0, .. }) => Err(Code::WriteBlocked.into()),
-            (State::Update, Reply::Ran { changed, .. }) => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", changed)),
+            (State::Update, Reply::Ran { changed, .. }) => {
+                Err(Error::new(Code::MultiRowWriteBlocked).with("rows", changed))
+            }
             (State::Effect, Reply::Effect { rows_affected, new_version }) => {
                 let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
                 self.finish(Outcome::Applied(receipt))
@@ -266,7 +278,13 @@ impl Guard {
         let p = |n| d.placeholder(n);
         let sql = format!(
             "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) VALUES ({}, {}, {}, {}, {}, 'in_progress', {}) ON CONFLICT DO NOTHING",
-            job.receipts.sql(), p(1), p(2), p(3), p(4), p(5), d.timestamp(6),
+            job.receipts.sql(),
+            p(1),
+            p(2),
+            p(3),
+            p(4),
+            p(5),
+            d.timestamp(6),
         );
         let params = [
             &job.tenant_id,
@@ -284,7 +302,9 @@ impl Guard {
         let d = self.job.dialect;
         let sql = format!(
             "SELECT tenant_id, status, fingerprint, proposal_id, receipt_json FROM {} WHERE idempotency_key = {} AND (tenant_id = {} OR tenant_id IS NULL)",
-            self.job.receipts.sql(), d.placeholder(1), d.placeholder(2),
+            self.job.receipts.sql(),
+            d.placeholder(1),
+            d.placeholder(2),
         );
         let params = vec![Some(self.job.idempotency_key.clone()), Some(self.job.tenant_id.clone())];
         self.run(State::Lookup, Statement { sql, params })
@@ -327,7 +347,7 @@ impl Guard {
             Purpose::Conflict(code) => {
                 let mut receipt = self.receipt(ReceiptStatus::Conflict, 0, None);
                 receipt.safe_error_code = Some(code.clone());
-                receipt.previous_version = Some(self.job.expected_version.clone());
+                receipt.previous_version = self.job.version_column.as_ref().map(|_| self.job.expected_version.clone());
                 self.finish(Outcome::Conflict(receipt))
             }
         }
@@ -347,7 +367,9 @@ impl Guard {
         let condition = self.identity(&mut params);
         let sql = format!(
             "SELECT {} FROM {}.{} WHERE {condition} LIMIT 2{lock}",
-            outputs.join(", "), job.schema.quoted(), job.table.quoted(),
+            outputs.join(", "),
+            job.schema.quoted(),
+            job.table.quoted(),
         );
         Statement { sql, params }
     }
@@ -408,11 +430,19 @@ impl Guard {
         let mut assignments = Vec::with_capacity(job.patch.len());
         for (column, value) in &job.patch {
             params.push(job.dialect.bind(value));
-            assignments.push(format!("{} = {}", job.dialect.column(column), job.dialect.typed(params.len(), job.types.get(column))));
+            assignments.push(format!(
+                "{} = {}",
+                job.dialect.column(column),
+                job.dialect.typed(params.len(), job.types.get(column))
+            ));
         }
         let condition = self.identity(&mut params);
-        let sql =
-            format!("UPDATE {}.{} SET {} WHERE {condition}", job.schema.quoted(), job.table.quoted(), assignments.join(", "));
+        let sql = format!(
+            "UPDATE {}.{} SET {} WHERE {condition}",
+            job.schema.quoted(),
+            job.table.quoted(),
+            assignments.join(", ")
+        );
         self.run(State::Update, Statement { sql, params })
     }
 
@@ -440,7 +470,12 @@ impl Guard {
         let live = Row::read(&self.job, &self.written(), row)?;
         for (column, approved) in &self.job.patch {
             // The same text in another storage class is another value: a blob can show as a text does.
-            let class = self.job.types.get(column).map(|kind| self.job.dialect.normalise(column, kind, approved)).transpose()?;
+            let class = self
+                .job
+                .types
+                .get(column)
+                .map(|kind| self.job.dialect.normalise(column, kind, approved))
+                .transpose()?;
             let same = live.0.get(column).is_some_and(|(cell, stored)| {
                 stored.same(approved) && class.is_none_or(|normal| normal.class == cell.class)
             });
@@ -480,7 +515,13 @@ impl Guard {
         let d = self.job.dialect;
         let sql = format!(
             "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE tenant_id = {} AND idempotency_key = {} AND status = 'in_progress'",
-            self.job.receipts.sql(), d.placeholder(1), d.placeholder(2), d.placeholder(3), d.timestamp(4), d.placeholder(5), d.placeholder(6),
+            self.job.receipts.sql(),
+            d.placeholder(1),
+            d.placeholder(2),
+            d.placeholder(3),
+            d.timestamp(4),
+            d.placeholder(5),
+            d.placeholder(6),
         );
         let params = vec![
             Some(status.to_owned()),
@@ -539,11 +580,15 @@ impl Guard {
         };
         let error = Error::new(code);
         match failure {
-            Failure::Unreadable => error.with("column", format!("{}.*", self.job.table)).with("reason", "its text is not UTF-8"),
+            Failure::Unreadable => {
+                error.with("column", format!("{}.*", self.job.table)).with("reason", "its text is not UTF-8")
+            }
             Failure::Rejected => error.with("reason", "a constraint, a trigger or a type does not allow it"),
             Failure::Denied => error.with("reason", "its user lacks a privilege"),
             Failure::MissingTable => error.with("object", format!("table {}", self.job.table)),
-            Failure::MissingColumn => error.with("object", format!("column of {} that the proposal read", self.job.table)),
+            Failure::MissingColumn => {
+                error.with("object", format!("column of {} that the proposal read", self.job.table))
+            }
             _ => error,
         }
     }
@@ -552,4 +597,3 @@ impl Guard {
 fn plain(sql: &str) -> Statement {
     Statement { sql: sql.to_owned(), params: Vec::new() }
 }
-

@@ -30,9 +30,6 @@ pub trait Ledger: Send + Sync + Debug {
     /// The redactor under this ledger's key.
     fn redactor(&self) -> Redactor;
 
-    /// Signs a decision's canonical text under the ledger's key.
-    fn sign_decision(&self, document: &str) -> String;
-
     /// Records a read, answered or denied.
     async fn record_read(&self, read: NewRead) -> Result<()>;
 

@@ -319,7 +319,11 @@ impl FromStr for Checkpoint {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = || Error::new(Code::Usage).with("problem", "a checkpoint is SIZE:HEAD").with("hint", "copy it from `store verify`");
+        let invalid = || {
+            Error::new(Code::Usage)
+                .with("problem", "a checkpoint is SIZE:HEAD")
+                .with("hint", "copy it from `store verify`")
+        };
         let (size, head) = text.split_once(':').ok_or_else(invalid)?;
         let head = if head.starts_with("sha256:") { head.to_owned() } else { format!("sha256:{head}") };
         Ok(Self { size: size.parse().map_err(|_| invalid())?, head: Digest::parse(&head).map_err(|_| invalid())? })

@@ -13,6 +13,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     fn now(&self) -> Instant {
-        Instant::from(std::time::SystemTime::now())
+        // Microseconds: what databases keep, and what people can read.
+        Instant::from(std::time::SystemTime::now()).to_microseconds()
     }
 }

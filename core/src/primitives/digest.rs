@@ -43,7 +43,9 @@ impl Digest {
     /// # Errors
     /// `DOCUMENT_INVALID`.
     pub fn parse(text: &str) -> Result<Self> {
-        let invalid = || Error::new(Code::DocumentInvalid).with("schema", "digest").with("problem", "not sha256: and 64 hex digits");
+        let invalid = || {
+            Error::new(Code::DocumentInvalid).with("schema", "digest").with("problem", "not sha256: and 64 hex digits")
+        };
         let digits = text.strip_prefix("sha256:").ok_or_else(invalid)?;
         if digits.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(invalid());

@@ -39,6 +39,12 @@ impl Instant {
         self.0.unix_timestamp()
     }
 
+    /// This instant without its nanoseconds.
+    #[must_use]
+    pub fn to_microseconds(self) -> Self {
+        self.0.replace_nanosecond(self.0.microsecond() * 1_000).map_or(self, Self)
+    }
+
     /// This instant moved later; the end of time if it would go beyond it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -143,7 +149,15 @@ mod tests {
 
     #[test]
     fn refuses_what_it_would_have_to_round() {
-        for bad in ["", "x", "2026-06-20", "2026-06-20 14:31:08", "2026-06-20T14:31:60Z", "2026-06-20T14:31:08.1234567890Z", "2026-06-20T14:31:08"] {
+        for bad in [
+            "",
+            "x",
+            "2026-06-20",
+            "2026-06-20 14:31:08",
+            "2026-06-20T14:31:60Z",
+            "2026-06-20T14:31:08.1234567890Z",
+            "2026-06-20T14:31:08",
+        ] {
             assert_eq!(Instant::parse(bad).unwrap_err().code(), Code::InstantInvalid, "{bad}");
         }
     }

@@ -143,7 +143,11 @@ impl<'a> Reader<'a> {
             Some(b'[') => {
                 let items = Shallow(Array).read(source).map_err(fail)?;
                 let nodes = items.into_iter().enumerate();
-                NodeValue::Array(nodes.map(|(i, raw)| self.node(raw, &pointer(at, &i.to_string()), depth + 1)).collect::<Result<_>>()?)
+                NodeValue::Array(
+                    nodes
+                        .map(|(i, raw)| self.node(raw, &pointer(at, &i.to_string()), depth + 1))
+                        .collect::<Result<_>>()?,
+                )
             }
             Some(b'"') => NodeValue::String(serde_json::from_str(source).map_err(fail)?),
             Some(b't') => NodeValue::Bool(true),
@@ -172,13 +176,13 @@ struct Object;
 struct Array;
 
 impl Shallow<Object> {
-    fn read<'a>(self, text: &'a str) -> Result<Vec<(String, &'a RawValue)>, serde_json::Error> {
+    fn read(self, text: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> {
         self.deserialize(&mut serde_json::Deserializer::from_str(text))
     }
 }
 
 impl Shallow<Array> {
-    fn read<'a>(self, text: &'a str) -> Result<Vec<&'a RawValue>, serde_json::Error> {
+    fn read(self, text: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
         self.deserialize(&mut serde_json::Deserializer::from_str(text))
     }
 }

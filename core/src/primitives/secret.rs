@@ -50,7 +50,9 @@ impl Redactor {
     /// True if a recorded value is such a stand-in.
     #[must_use]
     pub fn is_redacted(recorded: &str) -> bool {
-        recorded.strip_prefix(Self::PREFIX).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        recorded
+            .strip_prefix(Self::PREFIX)
+            .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
     }
 }
 
@@ -75,7 +77,8 @@ pub fn looks_secret(value: &str) -> bool {
         .ok()
     });
     // A pattern that failed to compile would make every value secret: the safe side, and a test sees it.
-    let matches = |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_none_or(|regex| regex.is_match(text));
+    let matches =
+        |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_none_or(|regex| regex.is_match(text));
     matches(&ANYWHERE, value) || matches(&WHOLE, value.trim())
 }
 
@@ -96,7 +99,15 @@ mod tests {
         ] {
             assert!(looks_secret(secret), "{secret}");
         }
-        for prose in ["Bearer bonds please", "bearer of good news", "token_count", "https://example.com/a:b", "a@b.c", "", "5500"] {
+        for prose in [
+            "Bearer bonds please",
+            "bearer of good news",
+            "token_count",
+            "https://example.com/a:b",
+            "a@b.c",
+            "",
+            "5500",
+        ] {
             assert!(!looks_secret(prose), "{prose}");
         }
     }

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn terminal_states_stay() {
-        let terminal: Vec<&str> = State::ALL.iter().filter(|state| state.is_terminal()).map(|state| state.as_str()).collect();
+        let terminal: Vec<&str> =
+            State::ALL.iter().filter(|state| state.is_terminal()).map(|state| state.as_str()).collect();
         assert_eq!(terminal, ["rejected", "canceled", "expired", "applied", "conflict", "failed"]);
         for state in State::ALL {
             assert_eq!(State::parse(state.as_str()), Some(*state));

@@ -226,7 +226,11 @@ impl Runtime {
 
     /// Is there an approval of exactly this, by somebody who may give it, that has not run out?
     fn approval_holds(&self, record: &ProposalRecord, now: Instant) -> Result<()> {
-        let missing = || Error::new(Code::ProposalNotApproved).with("proposal", record.id()).with("state", "without an approval of this hash");
+        let missing = || {
+            Error::new(Code::ProposalNotApproved)
+                .with("proposal", record.id())
+                .with("state", "without an approval of this hash")
+        };
         let approval = record.approval().ok_or_else(missing)?;
         let exact = approval.proposal_id == record.id()
             && approval.proposal_hash == record.hash()
@@ -237,7 +241,9 @@ impl Runtime {
         }
         check_approver(record, &approval.approver, &approval.roles)?;
         match approval.expires_at {
-            Some(end) if end <= now => Err(Error::new(Code::ApprovalExpired).with("proposal", record.id()).with("at", end)),
+            Some(end) if end <= now => {
+                Err(Error::new(Code::ApprovalExpired).with("proposal", record.id()).with("at", end))
+            }
             _ => Ok(()),
         }
     }
@@ -263,25 +269,34 @@ impl Runtime {
         let now = self.clock.now();
         let standing = Standing { lease_expires_at: None, last_error: None, ..standing };
         let (event, ending, status, source, error) = match ended {
-            Ended::Applied(receipt) => (Event::Applied, Ending::Applied, Some(ReceiptStatus::Applied), Some(receipt), None),
+            Ended::Applied(receipt) => {
+                (Event::Applied, Ending::Applied, Some(ReceiptStatus::Applied), Some(receipt), None)
+            }
             Ended::AlreadyApplied(receipt) => {
                 (Event::Applied, Ending::AlreadyApplied, Some(ReceiptStatus::AlreadyApplied), Some(receipt), None)
             }
-            Ended::Conflict(receipt) => (Event::Conflict, Ending::Conflict, Some(ReceiptStatus::Conflict), Some(receipt), None),
-            Ended::Canceled(receipt) => (Event::Tombstoned, Ending::Canceled, Some(ReceiptStatus::Canceled), Some(receipt), None),
+            Ended::Conflict(receipt) => {
+                (Event::Conflict, Ending::Conflict, Some(ReceiptStatus::Conflict), Some(receipt), None)
+            }
+            Ended::Canceled(receipt) => {
+                (Event::Tombstoned, Ending::Canceled, Some(ReceiptStatus::Canceled), Some(receipt), None)
+            }
             // An earlier attempt may still land: what this one knows of itself does not resolve it.
             Ended::Released(error) if unresolved => (Event::Lost, Ending::Unknown, None, None, Some(error)),
             Ended::Released(error) => (Event::Release, Ending::Unknown, None, None, Some(error)),
             Ended::Unknown => {
                 (Event::Lost, Ending::Unknown, None, None, Some(Error::new(Code::OutcomeUnknown).with("proposal", id)))
             }
-            Ended::Rehearsed(_) => return Err(Error::new(Code::Internal).with("detail", "an attempt ended as a dry run")),
+            Ended::Rehearsed(_) => {
+                return Err(Error::new(Code::Internal).with("detail", "an attempt ended as a dry run"));
+            }
         };
         let receipt = match (status, &source) {
             (Some(status), Some(source)) => Some(wire_receipt(job, options, status, source, now)?),
             _ => None,
         };
-        let standing = Standing { last_error: error.as_ref().map(|error| error.code().as_str().to_owned()), ..standing };
+        let standing =
+            Standing { last_error: error.as_ref().map(|error| error.code().as_str().to_owned()), ..standing };
         let advance = Advance {
             proposal_id: id.to_owned(),
             expected_seq: claim_seq,
@@ -300,7 +315,9 @@ impl Runtime {
             // Somebody took the attempt over and may have ended it already; ours is not recorded twice.
             return match stored_outcome(&record)? {
                 Some(stored) => Ok(stored),
-                None => Err(Error::new(Code::FencingTokenStale).with("attempt", job.lease.attempt).with("proposal", id)),
+                None => {
+                    Err(Error::new(Code::FencingTokenStale).with("attempt", job.lease.attempt).with("proposal", id))
+                }
             };
         }
         match (event, error) {

@@ -9,23 +9,55 @@ use crate::primitives::{Scalar, compare_decimals, json};
 
 /// Names that are bound by trusted context or by the contract, never by a caller.
 const RESERVED: &[&str] = &[
-    "tenant_id", "tenantId", "principal", "principal_id", "principalId", "project_id", "projectId", "source_id", "sourceId",
-    "allowed_columns", "allowedColumns", "row_version", "rowVersion", "current_version", "currentVersion", "expected_version",
-    "expectedVersion", "approval_identity", "approvalIdentity", "table", "table_name", "tableName", "schema", "schema_name",
-    "schemaName", "column", "columns", "column_name", "columnName", "database", "database_name", "databaseName",
+    "tenant_id",
+    "tenantId",
+    "principal",
+    "principal_id",
+    "principalId",
+    "project_id",
+    "projectId",
+    "source_id",
+    "sourceId",
+    "allowed_columns",
+    "allowedColumns",
+    "row_version",
+    "rowVersion",
+    "current_version",
+    "currentVersion",
+    "expected_version",
+    "expectedVersion",
+    "approval_identity",
+    "approvalIdentity",
+    "table",
+    "table_name",
+    "tableName",
+    "schema",
+    "schema_name",
+    "schemaName",
+    "column",
+    "columns",
+    "column_name",
+    "columnName",
+    "database",
+    "database_name",
+    "databaseName",
 ];
 
 /// Checked arguments by name; an optional one that was left out is not in it.
 pub(super) type Arguments = BTreeMap<String, Scalar>;
 
 pub(super) fn check(capability: &Capability, text: &str) -> Result<Arguments> {
-    let invalid = |problem: String| Error::new(Code::ArgumentsInvalid).with("capability", &capability.name).with("problem", problem);
+    let invalid = |problem: String| {
+        Error::new(Code::ArgumentsInvalid).with("capability", &capability.name).with("problem", problem)
+    };
     let node = json::parse(text).map_err(|error| invalid(error.message()))?;
     let entries = node.as_object().ok_or_else(|| invalid("it is another kind of value".to_owned()))?;
     if let Some((name, _)) = entries.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
         return Err(Error::new(Code::ModelCannotOverrideBinding).with("argument", name));
     }
-    if let Some((name, _)) = entries.iter().find(|(name, _)| !capability.args.iter().any(|argument| argument.name == *name)) {
+    if let Some((name, _)) =
+        entries.iter().find(|(name, _)| !capability.args.iter().any(|argument| argument.name == *name))
+    {
         let known: Vec<&str> = capability.args.iter().map(|argument| argument.name.as_str()).collect();
         return Err(Error::new(Code::ArgumentUnknown)
             .with("argument", name)
@@ -40,7 +72,9 @@ pub(super) fn check(capability: &Capability, text: &str) -> Result<Arguments> {
                 check_one(argument, &value)?;
                 checked.insert(argument.name.clone(), value);
             }
-            None if argument.required => return Err(Error::new(Code::ArgumentRequired).with("argument", &argument.name)),
+            None if argument.required => {
+                return Err(Error::new(Code::ArgumentRequired).with("argument", &argument.name));
+            }
             None => {}
         }
     }
@@ -60,7 +94,8 @@ fn check_one(argument: &Argument, value: &Scalar) -> Result<()> {
     let fits = match (argument.kind, value) {
         // No engine stores NUL in text as it is.
         (ArgumentType::String, Scalar::Text(text)) => !text.contains('\0'),
-        (ArgumentType::Number, Scalar::Int(_) | Scalar::UInt(_) | Scalar::Decimal(_)) | (ArgumentType::Boolean, Scalar::Bool(_)) => true,
+        (ArgumentType::Number, Scalar::Int(_) | Scalar::UInt(_) | Scalar::Decimal(_))
+        | (ArgumentType::Boolean, Scalar::Bool(_)) => true,
         _ => false,
     };
     if !fits {
@@ -83,7 +118,9 @@ fn check_one(argument: &Argument, value: &Scalar) -> Result<()> {
         && !allowed.iter().any(|item| item.same(value))
     {
         let words: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        return Err(Error::new(Code::ArgumentNotAllowed).with("argument", &argument.name).with("allowed", words.join(", ")));
+        return Err(Error::new(Code::ArgumentNotAllowed)
+            .with("argument", &argument.name)
+            .with("allowed", words.join(", ")));
     }
     Ok(())
 }
@@ -92,6 +129,7 @@ fn check_one(argument: &Argument, value: &Scalar) -> Result<()> {
 pub(super) fn beyond(number: &str, limit: Option<&Scalar>, wrong: Ordering) -> Option<String> {
     let limit = limit?;
     let text = limit.as_number_text();
-    let crossed = text.as_deref().and_then(|text| compare_decimals(number, text)).is_none_or(|ordering| ordering == wrong);
+    let crossed =
+        text.as_deref().and_then(|text| compare_decimals(number, text)).is_none_or(|ordering| ordering == wrong);
     crossed.then(|| text.unwrap_or_default())
 }

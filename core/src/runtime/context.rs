@@ -9,7 +9,9 @@ use crate::error::{Code, Error, Result};
 
 /// Where environment variables come from; a test hands in its own. `SIGNOFF_X` beats `SYNAPSOR_X`.
 #[derive(Clone)]
-pub struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Environment(Arc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Environment {
     /// The process's own.
@@ -27,7 +29,9 @@ impl Environment {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         let ours = name.strip_prefix("SYNAPSOR_").map(|rest| format!("SIGNOFF_{rest}"));
-        ours.and_then(|ours| (self.0)(&ours)).filter(|value| !value.is_empty()).or_else(|| (self.0)(name).filter(|value| !value.is_empty()))
+        ours.and_then(|ours| (self.0)(&ours))
+            .filter(|value| !value.is_empty())
+            .or_else(|| (self.0)(name).filter(|value| !value.is_empty()))
     }
 }
 
@@ -53,6 +57,14 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// A caller that the application authenticated itself.
+    #[must_use]
+    pub fn trusted(tenant: impl Into<String>, principal: impl Into<String>) -> Self {
+        Self::Trusted { tenant: tenant.into(), principal: principal.into() }
+    }
+}
+
 /// Tenant and principal, resolved for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bound {
@@ -72,12 +84,32 @@ impl Runtime {
             .ok_or_else(|| Error::new(Code::TrustedContextMissing).with("capability", &capability.name))?;
         let (tenant, principal) = match context.provider {
             Provider::Environment => (
-                self.variable(context, "tenant", context.tenant_id_env.as_deref().unwrap_or("SYNAPSOR_TENANT_ID"), None)?,
-                self.variable(context, "principal", context.principal_env.as_deref().unwrap_or("SYNAPSOR_PRINCIPAL"), None)?,
+                self.variable(
+                    context,
+                    "tenant",
+                    context.tenant_id_env.as_deref().unwrap_or("SYNAPSOR_TENANT_ID"),
+                    None,
+                )?,
+                self.variable(
+                    context,
+                    "principal",
+                    context.principal_env.as_deref().unwrap_or("SYNAPSOR_PRINCIPAL"),
+                    None,
+                )?,
             ),
             Provider::StaticDev => (
-                self.variable(context, "tenant", context.tenant_id_env.as_deref().unwrap_or(""), context.tenant_id.as_deref())?,
-                self.variable(context, "principal", context.principal_env.as_deref().unwrap_or(""), context.principal.as_deref())?,
+                self.variable(
+                    context,
+                    "tenant",
+                    context.tenant_id_env.as_deref().unwrap_or(""),
+                    context.tenant_id.as_deref(),
+                )?,
+                self.variable(
+                    context,
+                    "principal",
+                    context.principal_env.as_deref().unwrap_or(""),
+                    context.principal.as_deref(),
+                )?,
             ),
             other => return Err(Error::new(Code::TrustedContextUnsupported).with("provider", other.as_str())),
         };
@@ -88,7 +120,10 @@ impl Runtime {
         let found = if name.is_empty() { None } else { self.environment.get(name) };
         found.or_else(|| literal.map(str::to_owned)).filter(|value| !value.is_empty()).ok_or_else(|| {
             let variable = if name.is_empty() { "it in the contract's values" } else { name };
-            Error::new(Code::TrustedBindingMissing).with("context", &context.name).with("binding", binding).with("variable", variable)
+            Error::new(Code::TrustedBindingMissing)
+                .with("context", &context.name)
+                .with("binding", binding)
+                .with("variable", variable)
         })
     }
 }

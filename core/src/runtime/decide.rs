@@ -55,11 +55,15 @@ impl Runtime {
             check_seen(&record, seen)?;
             match record.change_set.mode {
                 ChangeSetMode::ReviewRequired => {}
-                ChangeSetMode::Shadow => return Err(Error::new(Code::ShadowWritebackDisabled).with("proposal", record.id())),
+                ChangeSetMode::Shadow => {
+                    return Err(Error::new(Code::ShadowWritebackDisabled).with("proposal", record.id()));
+                }
                 _ => return Err(Code::ReadOnlyWritebackDisabled.into()),
             }
             if record.state != State::PendingReview {
-                return Err(Error::new(Code::ProposalNotPending).with("proposal", record.id()).with("state", record.state));
+                return Err(Error::new(Code::ProposalNotPending)
+                    .with("proposal", record.id())
+                    .with("state", record.state));
             }
             if self.expire_if_due(&record, now).await? {
                 return Err(expired(&record));
@@ -89,7 +93,9 @@ impl Runtime {
                 return Err(Error::new(Code::AttemptInFlight).with("proposal", record.id()));
             }
             if record.state.after(Event::Reject).is_err() {
-                return Err(Error::new(Code::ProposalNotRejectable).with("proposal", record.id()).with("state", record.state));
+                return Err(Error::new(Code::ProposalNotRejectable)
+                    .with("proposal", record.id())
+                    .with("state", record.state));
             }
             check_role(&record, &approver.roles)?;
             let now = self.clock.now();
@@ -117,7 +123,9 @@ impl Runtime {
                 }
                 State::PendingWorker => return Err(Error::new(Code::AttemptInFlight).with("proposal", proposal_id)),
                 state if state.after(Event::Cancel).is_err() => {
-                    return Err(Error::new(Code::ProposalNotCancelable).with("proposal", proposal_id).with("state", state));
+                    return Err(Error::new(Code::ProposalNotCancelable)
+                        .with("proposal", proposal_id)
+                        .with("state", state));
                 }
                 _ => {}
             }
@@ -232,7 +240,9 @@ fn check_seen(record: &ProposalRecord, seen: &Seen) -> Result<()> {
 
 fn check_role(record: &ProposalRecord, roles: &[String]) -> Result<()> {
     match record.required_role() {
-        Some(role) if !roles.iter().any(|held| held == role) => Err(Error::new(Code::RoleRequired).with("proposal", record.id()).with("role", role)),
+        Some(role) if !roles.iter().any(|held| held == role) => {
+            Err(Error::new(Code::RoleRequired).with("proposal", record.id()).with("role", role))
+        }
         _ => Ok(()),
     }
 }

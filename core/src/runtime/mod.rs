@@ -17,6 +17,7 @@ pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub struct Runtime {
     environment: Environment,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    databases: BTreeMap<String, Arc<dyn Database>>,
 }
 
 impl Runtime {
@@ -50,6 +52,7 @@ impl Runtime {
             environment: Environment::system(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
+            databases: BTreeMap::new(),
         }
     }
 
@@ -65,6 +68,14 @@ impl Runtime {
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// The same with this database for a source, for reads and writes, whatever its variables hold: for an engine of the
+    /// embedding application's own, and for tests that make one fail.
+    #[must_use]
+    pub fn with_database(mut self, source: &str, database: Arc<dyn Database>) -> Self {
+        self.databases.insert(source.to_owned(), database);
         self
     }
 
@@ -90,30 +101,10 @@ impl Runtime {
 
     /// The database of a source, at the address that a variable holds now.
     fn database(&self, source: &Source, variable: &str) -> Result<Arc<dyn Database>> {
-        let address = self
-            .environment
-            .get(variable)
-            .map(Secret::new)
-            .ok_or_else(|| Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable))?;
-        let timeout = source.statement_timeout_ms.map(Duration::from_millis);
-        match source.engine {
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?)),
-            other => {
-                let _ = (&address, timeout);
-                Err(Error::new(Code::EngineNotAvailable).with("engine", other.as_str()))
-            }
+        match self.databases.get(&source.name) {
+            Some(database) => Ok(Arc::clone(database)),
+            None => open_database(source, variable, &self.environment),
         }
-    }
-
-    fn write_database(&self, source: &Source) -> Result<Arc<dyn Database>> {
-        if source.read_only {
-            return Err(Error::new(Code::SourceWriteDisabled).with("source", &source.name));
-        }
-        let variable = source.write_url_env.as_deref().ok_or_else(|| {
-            Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", "write_url_env in the contract")
-        })?;
-        self.database(source, variable)
     }
 
     /// The executor of a capability.
@@ -123,21 +114,52 @@ impl Runtime {
             && let Some(executor) = contract.executors.get(name)
             && !matches!(executor.kind, ExecutorKind::SqlUpdate)
         {
-            return Err(Error::new(Code::ExecutorNotAvailable).with("executor", name).with("type", executor.kind.as_str()));
+            return Err(Error::new(Code::ExecutorNotAvailable)
+                .with("executor", name)
+                .with("type", executor.kind.as_str()));
         }
         let source = self.source(&capability.source)?;
-        let database = self.write_database(source)?;
+        let database = self.database(source, write_variable(source)?)?;
         Ok(Arc::new(SqlUpdate::new(database, receipts_table(source)?, source.create_receipts, self.ledger.redactor())))
     }
+}
 
-    /// Creates the receipts table of a source, or brings it up to date; answers the statements that were run. This is the
-    /// only call that changes a source's schema.
-    ///
-    /// # Errors
-    /// `SOURCE_NOT_FOUND`, `SOURCE_CREDENTIAL_MISSING`, `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
-    pub async fn migrate_receipts(&self, source: &str) -> Result<Vec<String>> {
-        let source = self.source(source)?;
-        self.write_database(source)?.migrate_receipts(receipts_table(source)?).await
+/// Creates the receipts table of a source, or brings it up to date; answers the statements that were run. This is the only
+/// call that changes a source's schema; it needs no ledger.
+///
+/// # Errors
+/// `SOURCE_NOT_FOUND`, `SOURCE_CREDENTIAL_MISSING`, `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
+pub async fn migrate_receipts(contract: &Contract, environment: &Environment, source: &str) -> Result<Vec<String>> {
+    let source = contract.sources.get(source).ok_or_else(|| Error::new(Code::SourceNotFound).with("source", source))?;
+    let database = open_database(source, write_variable(source)?, environment)?;
+    database.migrate_receipts(receipts_table(source)?).await
+}
+
+/// The variable that holds the address for writes, if the contract allows any.
+fn write_variable(source: &Source) -> Result<&str> {
+    if source.read_only {
+        return Err(Error::new(Code::SourceWriteDisabled).with("source", &source.name));
+    }
+    source.write_url_env.as_deref().ok_or_else(|| {
+        let variable = "write_url_env in the contract";
+        Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable)
+    })
+}
+
+fn open_database(source: &Source, variable: &str, environment: &Environment) -> Result<Arc<dyn Database>> {
+    let address = environment.get(variable).map(Secret::new).ok_or_else(|| {
+        Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable)
+    })?;
+    let timeout = source.statement_timeout_ms.map(Duration::from_millis);
+    match source.engine {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?))
+        }
+        other => {
+            let _ = (&address, timeout);
+            Err(Error::new(Code::EngineNotAvailable).with("engine", other.as_str()))
+        }
     }
 }
 

@@ -16,8 +16,9 @@ use crate::guard::{Dialect, row_hash};
 use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Recorded};
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
 use crate::protocol::{
-    Approval, ApprovalStatus, ChangeSet, ChangeSetMode, ChangeSetSchema, ChangeSource, ColumnValue, Evidence, Guards, Integrity,
-    Principal, PrincipalSource, ROW_HASH_COLUMN, SINGLE_TENANT_COLUMN, Scope, SourceKind, State, Writeback, WritebackMode, WritebackStatus,
+    Approval, ApprovalStatus, ChangeSet, ChangeSetMode, ChangeSetSchema, ChangeSource, ColumnValue, Evidence, Guards,
+    Integrity, Principal, PrincipalSource, ROW_HASH_COLUMN, SINGLE_TENANT_COLUMN, Scope, SourceKind, State, Writeback,
+    WritebackMode, WritebackStatus,
 };
 
 /// The answer to a proposal.
@@ -129,11 +130,14 @@ impl Runtime {
         let proposal_id = format!("wrp_{}", self.ids.uuid());
         let change_set = ChangeSet {
             schema_version: ChangeSetSchema::V1,
-            proposal_id: proposal_id.clone(),
+            proposal_id,
             proposal_version: 1,
             action: capability.name.clone(),
             mode: if contract.mode == Mode::Shadow { ChangeSetMode::Shadow } else { ChangeSetMode::ReviewRequired },
-            principal: Principal { id: found.bound.principal.clone(), source: principal_source(found.bound.provenance) },
+            principal: Principal {
+                id: found.bound.principal.clone(),
+                source: principal_source(found.bound.provenance),
+            },
             scope: Scope {
                 tenant_id: found.bound.tenant.clone(),
                 business_object: target.table.to_string(),
@@ -195,7 +199,7 @@ impl Runtime {
             at: now,
             actor: found.bound.principal.clone(),
             evidence: Some(NewEvidence { id: found.evidence_id.clone(), document: evidence(capability, found) }),
-            audit: self.answered(capability, found, Some(&proposal_id)),
+            audit: self.answered(capability, found),
         };
         Ok(NewProposal { change_set, facts, read, expires_at: contract.proposal_ttl.end(now) })
     }
@@ -246,7 +250,8 @@ fn patch(capability: &Capability, found: &Found) -> Result<BTreeMap<Identifier, 
         check_transition(capability, found, &column, &normal)?;
         patch.insert(column, normal);
     }
-    let changes = |(column, value): (&Identifier, &Scalar)| !found.row.values.get(column).is_some_and(|now| now.same(value));
+    let changes =
+        |(column, value): (&Identifier, &Scalar)| !found.row.values.get(column).is_some_and(|now| now.same(value));
     if patch.is_empty() || !patch.iter().any(changes) {
         return Err(Code::NoChange.into());
     }
@@ -255,7 +260,8 @@ fn patch(capability: &Capability, found: &Found) -> Result<BTreeMap<Identifier, 
 
 fn check_bounds(capability: &Capability, column: &Identifier, value: &Scalar) -> Result<()> {
     let Some(bounds) = capability.numeric_bounds.get(column) else { return Ok(()) };
-    let number = value.as_number_text().ok_or_else(|| Error::new(Code::PatchBoundTypeInvalid).with("column", column))?;
+    let number =
+        value.as_number_text().ok_or_else(|| Error::new(Code::PatchBoundTypeInvalid).with("column", column))?;
     if let Some(limit) = beyond(&number, bounds.minimum.as_ref(), Ordering::Less) {
         return Err(Error::new(Code::PatchBelowMinimum).with("column", column).with("limit", limit));
     }

@@ -78,7 +78,7 @@ impl Runtime {
     pub async fn read(&self, capability: &str, arguments: &str, caller: &Caller) -> Result<ReadAnswer> {
         let result = self.read_row(capability, arguments, caller, Kind::Read).await;
         let (capability, found) = self.audited(capability, caller, result).await?;
-        let audit = self.answered(capability, &found, None);
+        let audit = self.answered(capability, &found);
         let record = NewRead {
             at: self.clock.now(),
             actor: found.bound.principal.clone(),
@@ -86,7 +86,11 @@ impl Runtime {
             audit,
         };
         self.ledger.record_read(record).await?;
-        let data = capability.visible_columns.iter().filter_map(|column| Some((column.clone(), found.shown.get(column)?.clone()))).collect();
+        let data = capability
+            .visible_columns
+            .iter()
+            .filter_map(|column| Some((column.clone(), found.shown.get(column)?.clone())))
+            .collect();
         Ok(ReadAnswer {
             action: capability.name.clone(),
             mode: self.need_contract()?.mode,
@@ -101,7 +105,13 @@ impl Runtime {
     }
 
     /// Everything up to the row, in the order in which a caller may learn of it.
-    pub(super) async fn read_row(&self, name: &str, arguments: &str, caller: &Caller, kind: Kind) -> Result<(&Capability, Found)> {
+    pub(super) async fn read_row(
+        &self,
+        name: &str,
+        arguments: &str,
+        caller: &Caller,
+        kind: Kind,
+    ) -> Result<(&Capability, Found)> {
         let contract = self.need_contract()?;
         let unknown = || Error::new(Code::CapabilityNotFound).with("capability", name);
         let capability = contract.capability(name).ok_or_else(unknown)?;
@@ -138,13 +148,19 @@ impl Runtime {
         if key.to_text().is_some_and(|text| looks_secret(&text)) {
             return Err(Error::new(Code::SecretMaterialRejected).with("path", "/primary_key"));
         }
-        Ok((capability, Found { bound, arguments, key, row, shown, fingerprint, evidence_id: format!("ev_{}", self.ids.uuid()) }))
+        Ok((
+            capability,
+            Found { bound, arguments, key, row, shown, fingerprint, evidence_id: format!("ev_{}", self.ids.uuid()) },
+        ))
     }
 
     /// Passes a result on; an error is recorded first. If the audit cannot be written, that is the error.
     pub(super) async fn audited<T>(&self, name: &str, caller: &Caller, result: Result<T>) -> Result<T> {
         let Err(error) = result else { return result };
-        let bound = self.contract().and_then(|contract| contract.capability(name)).and_then(|capability| self.bind(capability, caller).ok());
+        let bound = self
+            .contract()
+            .and_then(|contract| contract.capability(name))
+            .and_then(|capability| self.bind(capability, caller).ok());
         let mut audit = json!({ "capability": crate::error::printable(name), "outcome": error.code() });
         if let (Some(bound), Some(object)) = (&bound, audit.as_object_mut()) {
             object.insert("tenant_id".to_owned(), Value::from(bound.tenant.as_str()));
@@ -155,27 +171,23 @@ impl Runtime {
         Err(error)
     }
 
-    /// The audit of a query that was answered. Parameters are never in it.
-    pub(super) fn answered(&self, capability: &Capability, found: &Found, proposal_id: Option<&str>) -> Value {
+    /// The audit of a query that was answered. Parameters are never in it. The evidence and the proposal it belongs to are
+    /// those of the event it is recorded with.
+    pub(super) fn answered(&self, capability: &Capability, found: &Found) -> Value {
         let target = &capability.target;
         let tenant = target.tenant_key.as_ref().map(|column| format!(" AND {column} = ?")).unwrap_or_default();
-        let mut audit = json!({
+        json!({
             "capability": capability.name,
             "source_id": capability.source,
             "query_fingerprint": found.fingerprint,
             "table_name": format!("{}.{}", target.schema, target.table),
             "primary_key_value": found.key,
             "row_count": 1,
-            "evidence_bundle_id": found.evidence_id,
             "tenant_bound": target.tenant_key.is_some(),
             "condition": format!("{} = ?{tenant} LIMIT 2", target.primary_key),
             "parameters_redacted": true,
             "outcome": "answered",
-        });
-        if let (Some(id), Some(object)) = (proposal_id, audit.as_object_mut()) {
-            object.insert("proposal_id".to_owned(), Value::from(id));
-        }
-        audit
+        })
     }
 }
 
@@ -209,7 +221,12 @@ fn redact(value: &Scalar, redactor: &Redactor) -> Scalar {
 }
 
 /// Names the query, not its parameters; the tenant is part of it, the object is not.
-fn query_fingerprint(source: &Source, capability: &Capability, columns: &[Identifier], bound: &Bound) -> Result<Digest> {
+fn query_fingerprint(
+    source: &Source,
+    capability: &Capability,
+    columns: &[Identifier],
+    bound: &Bound,
+) -> Result<Digest> {
     let target = &capability.target;
     digest_of(&json!({
         "source": source.name,

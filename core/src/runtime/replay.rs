@@ -41,7 +41,8 @@ impl Runtime {
     pub async fn replay(&self, id: &str) -> Result<Replay> {
         let id = id.strip_prefix("replay_").unwrap_or(id);
         let record = self.ledger.load(id).await?;
-        let evidence: Vec<EvidenceRecord> = self.ledger.evidence(&record.change_set.evidence.bundle_id).await?.into_iter().collect();
+        let evidence: Vec<EvidenceRecord> =
+            self.ledger.evidence(&record.change_set.evidence.bundle_id).await?.into_iter().collect();
         let proposal = json!({
             "change_set": serde_json::to_value(&record.change_set).unwrap_or(Value::Null),
             "state": record.state,

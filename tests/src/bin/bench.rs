@@ -40,7 +40,9 @@ fn start() {
     let ours = median(&binary("SIGNOFF_RELEASE_BIN", "release/signoff"), &["--version"]);
     let floor = median(Path::new("/bin/true"), &[]);
     let above = ours.saturating_sub(floor);
-    println!("| `signoff --version`, median of {STARTS} | {ours:.2?} | `/bin/true` {floor:.2?} | {above:.2?} above; goal ≤ 10 ms |");
+    println!(
+        "| `signoff --version`, median of {STARTS} | {ours:.2?} | `/bin/true` {floor:.2?} | {above:.2?} above; goal ≤ 10 ms |"
+    );
 }
 
 fn lifecycle() {
@@ -63,10 +65,14 @@ fn lifecycle() {
         for n in 1..=PROPOSALS {
             let arguments = format!(r#"{{"invoice_id":"INV-{n}","reason":"first late payment in six years"}}"#);
             let begun = Instant::now();
-            let answer = runtime.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract).await.expect("proposed");
+            let answer = runtime
+                .propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract)
+                .await
+                .expect("proposed");
             spent[0] += begun.elapsed();
             let set = answer.change_set;
-            let seen = Seen { proposal_id: set.proposal_id.clone(), hash: set.integrity.proposal_hash.clone(), version: 1 };
+            let seen =
+                Seen { proposal_id: set.proposal_id.clone(), hash: set.integrity.proposal_hash.clone(), version: 1 };
             let begun = Instant::now();
             runtime.approve(&seen, &lead, Some("within policy".to_owned())).await.expect("approved");
             spent[1] += begun.elapsed();
@@ -78,20 +84,33 @@ fn lifecycle() {
     assert_eq!(workspace.ask("SELECT count(*) FROM effects"), i64::from(PROPOSALS));
     let commit = bare_commit(&workspace.path("bare.db"));
     let update = bare_update(&workspace);
-    let floors = [("propose", commit, "one durable commit", 1), ("approve", commit, "one durable commit", 1), ("apply", commit * 2 + update, "two durable commits and a bare guarded UPDATE", 1)];
+    let floors = [
+        ("propose", commit, "one durable commit", 1),
+        ("approve", commit, "one durable commit", 1),
+        ("apply", commit * 2 + update, "two durable commits and a bare guarded UPDATE", 1),
+    ];
     for ((name, floor, what, _), spent) in floors.into_iter().zip(spent) {
         let each = spent / PROPOSALS;
-        println!("| {name}, mean of {PROPOSALS} | {each:.2?} | {what} {floor:.2?} | {:.2} × |", each.as_secs_f64() / floor.as_secs_f64());
+        println!(
+            "| {name}, mean of {PROPOSALS} | {each:.2?} | {what} {floor:.2?} | {:.2} × |",
+            each.as_secs_f64() / floor.as_secs_f64()
+        );
     }
     let begun = Instant::now();
     let verified = tokio.block_on(runtime.ledger().verify(None, Box::new(|_, _| ()))).expect("it verifies");
     let events = verified.checkpoint.size;
-    println!("| `store verify` of {events} events | {:.2?} | | {:.1?} an event |", begun.elapsed(), begun.elapsed() / u32::try_from(events).expect("a count"));
+    println!(
+        "| `store verify` of {events} events | {:.2?} | | {:.1?} an event |",
+        begun.elapsed(),
+        begun.elapsed() / u32::try_from(events).expect("a count")
+    );
     drop(runtime);
     let empty = std::fs::metadata(empty_ledger(&workspace)).expect("a file").len();
     let full = std::fs::metadata(&path).expect("a file").len();
     let each = (full - empty) as f64 / f64::from(PROPOSALS);
-    println!("| ledger bytes per applied demo proposal, after checkpoint | {each:.0} B | empty ledger {empty} B | goal ≤ 6144 B |");
+    println!(
+        "| ledger bytes per applied demo proposal, after checkpoint | {each:.0} B | empty ledger {empty} B | goal ≤ 6144 B |"
+    );
 }
 
 fn empty_ledger(workspace: &Workspace) -> std::path::PathBuf {

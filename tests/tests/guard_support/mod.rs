@@ -73,7 +73,10 @@ impl Shop {
         self.runtime.block_on(future)
     }
 
-    pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
         self.runtime.spawn(future)
     }
 
@@ -99,9 +102,8 @@ impl Shop {
         let connection = self.connection();
         let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         let width = statement.column_count();
-        let rows = statement
-            .query_map([], |row| (0..width).map(|index| row.get_ref(index).map(exact)).collect())
-            .unwrap();
+        let rows =
+            statement.query_map([], |row| (0..width).map(|index| row.get_ref(index).map(exact)).collect()).unwrap();
         rows.map(|row: rusqlite::Result<Vec<String>>| row.unwrap()).collect()
     }
 
@@ -111,14 +113,20 @@ impl Shop {
 
     /// Everything that a guard could have written.
     pub fn everything(&self) -> Vec<Vec<Vec<String>>> {
-        ["SELECT * FROM items ORDER BY rowid", "SELECT * FROM effects", "SELECT * FROM executions", "SELECT * FROM synapsor_writeback_receipts ORDER BY 1, 2"]
-            .iter()
-            .map(|sql| self.rows(sql))
-            .collect()
+        [
+            "SELECT * FROM items ORDER BY rowid",
+            "SELECT * FROM effects",
+            "SELECT * FROM executions",
+            "SELECT * FROM synapsor_writeback_receipts ORDER BY 1, 2",
+        ]
+        .iter()
+        .map(|sql| self.rows(sql))
+        .collect()
     }
 
     pub fn effects(&self) -> usize {
-        let (effects, executions) = (self.rows("SELECT * FROM effects").len(), self.rows("SELECT * FROM executions").len());
+        let (effects, executions) =
+            (self.rows("SELECT * FROM effects").len(), self.rows("SELECT * FROM executions").len());
         assert_eq!(effects, executions);
         effects
     }
@@ -175,7 +183,8 @@ impl Shop {
         let key = job.idempotency_key.clone();
         let outcome = self.run(job);
         assert_eq!(before[..3], self.everything()[..3], "something was written: {outcome:?}");
-        let stored = self.rows(&format!("SELECT status FROM synapsor_writeback_receipts WHERE idempotency_key = '{key}'"));
+        let stored =
+            self.rows(&format!("SELECT status FROM synapsor_writeback_receipts WHERE idempotency_key = '{key}'"));
         assert_eq!(stored, [["Text(\"conflict\")"]]);
         match outcome {
             Outcome::Conflict(receipt) => {
@@ -211,7 +220,8 @@ pub fn open(address: &str) -> signoff::Result<SqliteDatabase> {
 /// The job that a proposal against this row would lead to.
 pub fn job(tenant: &str, row: &RowRead) -> GuardJob {
     let key_value = row.values.get("id").unwrap().clone();
-    let patch: BTreeMap<Identifier, Scalar> = row.normal.iter().map(|(column, normal)| (column.clone(), normal.value.clone())).collect();
+    let patch: BTreeMap<Identifier, Scalar> =
+        row.normal.iter().map(|(column, normal)| (column.clone(), normal.value.clone())).collect();
     GuardJob {
         dialect: Dialect::Sqlite,
         purpose: Purpose::Apply,

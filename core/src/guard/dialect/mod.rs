@@ -33,7 +33,8 @@ impl ColumnType {
     /// `DOCUMENT_INVALID` if it holds a character that no type name needs: it stands in SQL.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '(' | ')' | ',' | '.' | '"' | '[' | ']');
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '(' | ')' | ',' | '.' | '"' | '[' | ']');
         if text.chars().all(plain) && text.len() <= 256 {
             Ok(Self(text))
         } else {
@@ -247,7 +248,18 @@ impl Dialect {
     /// The columns that the guard needs in a receipts table, in the order of [`Self::receipts_ddl`].
     #[must_use]
     pub fn receipt_columns() -> &'static [&'static str] {
-        &["tenant_id", "idempotency_key", "job_id", "proposal_id", "status", "fingerprint", "receipt_json", "result_hash", "created_at", "completed_at"]
+        &[
+            "tenant_id",
+            "idempotency_key",
+            "job_id",
+            "proposal_id",
+            "status",
+            "fingerprint",
+            "receipt_json",
+            "result_hash",
+            "created_at",
+            "completed_at",
+        ]
     }
 
     /// What brings a receipts table made by v1 up to date: nullable columns only, old rows stay as they are.

@@ -140,11 +140,15 @@ mod tests {
     #[test]
     fn a_value_is_kept_exactly_or_refused() {
         let normal = |kind: &str, value: Scalar| normalise(&column(), &ColumnType::sqlite(kind), &value);
-        let ok = |kind: &str, value: Scalar| normal(kind, value).map(|n| (n.class, n.value.to_json().to_string())).unwrap();
+        let ok =
+            |kind: &str, value: Scalar| normal(kind, value).map(|n| (n.class, n.value.to_json().to_string())).unwrap();
         assert_eq!(ok("INTEGER", Scalar::Int(0)), ("integer".into(), "0".into()));
         assert_eq!(ok("INTEGER", Scalar::from("42")), ("integer".into(), "42".into()));
         assert_eq!(ok("INTEGER", Scalar::Bool(true)), ("integer".into(), "1".into()));
-        assert_eq!(ok("INTEGER", Scalar::Int(9_007_199_254_740_993)), ("integer".into(), "\"9007199254740993\"".into()));
+        assert_eq!(
+            ok("INTEGER", Scalar::Int(9_007_199_254_740_993)),
+            ("integer".into(), "\"9007199254740993\"".into())
+        );
         assert_eq!(ok("TEXT", Scalar::Int(7)), ("text".into(), "\"7\"".into()));
         assert_eq!(ok("REAL", Scalar::Int(5)), ("real".into(), "\"5.0\"".into()));
         assert_eq!(ok("NUMERIC", Scalar::Decimal("10.50".into())), ("real".into(), "\"10.5\"".into()));
@@ -164,14 +168,23 @@ mod tests {
             ("TEXT", Scalar::Bool(true)),
             ("TEXT", Scalar::from("a\0b")),
         ] {
-            assert_eq!(normal(kind, value.clone()).unwrap_err().code(), Code::ValueNotRepresentable, "{kind} {value:?}");
+            assert_eq!(
+                normal(kind, value.clone()).unwrap_err().code(),
+                Code::ValueNotRepresentable,
+                "{kind} {value:?}"
+            );
         }
         assert_eq!(normal("BLOB", Scalar::Int(1)).unwrap_err().code(), Code::ColumnTypeMixed);
     }
 
     #[test]
     fn reals_show_the_fewest_exact_digits() {
-        for (stored, shown) in [("0.10000000000000001", "0.1"), ("3.0", "3.0"), ("1.0000000000000001e+300", "1e+300"), ("-2.5e-10", "-2.5e-10")] {
+        for (stored, shown) in [
+            ("0.10000000000000001", "0.1"),
+            ("3.0", "3.0"),
+            ("1.0000000000000001e+300", "1e+300"),
+            ("-2.5e-10", "-2.5e-10"),
+        ] {
             let cell = Cell { class: "real".into(), text: Some(stored.into()) };
             assert_eq!(scalar(&column(), &cell).unwrap(), Scalar::Decimal(shown.into()));
         }

@@ -52,7 +52,8 @@ pub(super) fn head(connection: &Connection, key: &MacKey) -> Result<Head> {
     let (size, hash, mac) = connection
         .prepare_cached("SELECT size, head, mac FROM chain WHERE id = 1")
         .and_then(|mut statement| {
-            statement.query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?)))
+            statement
+                .query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?)))
         })
         .failed()?;
     let head = Head { size, hash: Digest::from_bytes(hash) };
@@ -94,7 +95,12 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
 }
 
 /// Checks one event against its predecessor, its rows and the key; answers its hash and the tables it has rows in.
-pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, event: &StoredEvent) -> Result<(Digest, Vec<&'static str>)> {
+pub(super) fn check(
+    connection: &Connection,
+    key: &MacKey,
+    previous: Digest,
+    event: &StoredEvent,
+) -> Result<(Digest, Vec<&'static str>)> {
     let name = || format!("event {}", event.seq);
     let (payload, tables) = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
     let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload)?;
@@ -125,7 +131,11 @@ fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) 
             .and_then(|mut statement| {
                 let width = statement.column_count();
                 statement
-                    .query_row([seq], |row| (0..width).map(|index| row.get::<_, Option<String>>(index)).collect::<rusqlite::Result<Vec<_>>>())
+                    .query_row([seq], |row| {
+                        (0..width)
+                            .map(|index| row.get::<_, Option<String>>(index))
+                            .collect::<rusqlite::Result<Vec<_>>>()
+                    })
                     .optional()
             })
             .failed()?;
@@ -163,7 +173,14 @@ impl Sealed<'_> {
 
     fn message(&self) -> Result<String> {
         let object = self.object_key.map(hex::encode);
-        canonical(&json!([self.proposal_id, object, hex::encode(self.row_key), self.state.as_str(), self.standing, self.last_seq]))
+        canonical(&json!([
+            self.proposal_id,
+            object,
+            hex::encode(self.row_key),
+            self.state.as_str(),
+            self.standing,
+            self.last_seq
+        ]))
     }
 }
 

@@ -20,8 +20,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
-    Advance, Advanced, Checkpoint, EvidenceRecord, Ledger, LedgerStats, NewProposal, NewRead, ProposalFilter, ProposalRecord,
-    ProposalSummary, ReceiptFilter, ReceiptRecord, Recorded, Verified,
+    Advance, Advanced, Checkpoint, EvidenceRecord, Ledger, LedgerStats, NewProposal, NewRead, ProposalFilter,
+    ProposalRecord, ProposalSummary, ReceiptFilter, ReceiptRecord, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::primitives::{MacKey, Redactor};
@@ -57,7 +57,11 @@ impl SqliteLedger {
                     work(&mut store);
                 }
             })
-            .map_err(|_| Error::new(Code::LedgerUnavailable).with("path", path.display()).with("reason", "no thread could be started"))?;
+            .map_err(|_| {
+                Error::new(Code::LedgerUnavailable)
+                    .with("path", path.display())
+                    .with("reason", "no thread could be started")
+            })?;
         Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread) })
     }
 
@@ -98,10 +102,6 @@ impl Ledger for SqliteLedger {
 
     fn redactor(&self) -> Redactor {
         Redactor::new(self.key.clone())
-    }
-
-    fn sign_decision(&self, document: &str) -> String {
-        write::decision_mac(&self.key, document)
     }
 
     async fn record_read(&self, read: NewRead) -> Result<()> {

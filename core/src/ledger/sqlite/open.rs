@@ -68,7 +68,11 @@ impl SqliteLedger {
         let mut kind = kind_of(&path)?;
         if matches!(kind, Kind::Foreign) {
             let own = path.with_extension("signoff.db");
-            warnings.push(format!("{} is not a Signoff ledger and is left as it is; using {}", path.display(), own.display()));
+            warnings.push(format!(
+                "{} is not a Signoff ledger and is left as it is; using {}",
+                path.display(),
+                own.display()
+            ));
             path = own;
             kind = kind_of(&path)?;
         }
@@ -117,7 +121,9 @@ fn kind_of(path: &Path) -> Result<Kind> {
 }
 
 fn make_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) else { return Ok(()) };
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) else {
+        return Ok(());
+    };
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -134,7 +140,10 @@ fn warn_about_folder(path: &Path, warnings: &mut Vec<String>) {
         if let Ok(metadata) = std::fs::metadata(folder)
             && metadata.permissions().mode() & 0o022 != 0
         {
-            warnings.push(format!("{} can be written by others than its owner: they could replace the ledger and its key", folder.display()));
+            warnings.push(format!(
+                "{} can be written by others than its owner: they could replace the ledger and its key",
+                folder.display()
+            ));
         }
     }
     #[cfg(not(unix))]
@@ -160,15 +169,20 @@ fn make_file(path: &Path) -> Result<()> {
 
 fn find_key(ledger: &Path, given: Option<&Secret>, fresh: bool, ids: &dyn IdSource) -> Result<MacKey> {
     if let Some(text) = given {
-        return decode(text.expose()).ok_or_else(|| Error::new(Code::LedgerKeyInvalid).with("path", "SIGNOFF_LEDGER_KEY"));
+        return decode(text.expose())
+            .ok_or_else(|| Error::new(Code::LedgerKeyInvalid).with("path", "SIGNOFF_LEDGER_KEY"));
     }
     let path = ledger.with_extension("key");
     if fresh && !path.exists() {
         make_key(&path, ids)?;
     }
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(text) => decode(text.trim_end()).ok_or_else(|| Error::new(Code::LedgerKeyInvalid).with("path", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(Code::LedgerKeyMissing).with("path", path.display())),
+        Ok(text) => {
+            decode(text.trim_end()).ok_or_else(|| Error::new(Code::LedgerKeyInvalid).with("path", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::new(Code::LedgerKeyMissing).with("path", path.display()))
+        }
         Err(error) => Err(unreadable(&path, &error)),
     }
 }
@@ -181,7 +195,9 @@ fn decode(text: &str) -> Option<MacKey> {
 /// Writes a whole key beside its place and links it there: of two makers one wins, and nobody reads half a key.
 fn make_key(path: &Path, ids: &dyn IdSource) -> Result<()> {
     let bytes = ids.key().map(Zeroizing::new).ok_or_else(|| {
-        Error::new(Code::LedgerUnavailable).with("path", path.display()).with("reason", "the system gave no randomness for a key")
+        Error::new(Code::LedgerUnavailable)
+            .with("path", path.display())
+            .with("reason", "the system gave no randomness for a key")
     })?;
     let text = Zeroizing::new(format!("{}\n", STANDARD.encode(bytes.as_slice())));
     let draft = path.with_extension(format!("key.{}", ids.uuid()));
@@ -224,7 +240,8 @@ fn connect(path: &Path, key: &MacKey, clock: &dyn Clock) -> Result<Connection> {
         upgrade(&connection, key, clock)?;
     }
     make_durable(&connection)?;
-    let key_id: String = connection.query_row("SELECT key_id FROM chain WHERE id = 1", [], |row| row.get(0)).failed()?;
+    let key_id: String =
+        connection.query_row("SELECT key_id FROM chain WHERE id = 1", [], |row| row.get(0)).failed()?;
     if key_id != key.id() {
         return Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()));
     }
@@ -258,7 +275,10 @@ fn make_durable(connection: &Connection) -> Result<()> {
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)) {
             Ok(mode) if mode == "wal" => break,
-            Ok(_) => return Err(Error::new(Code::LedgerUnavailable).with("reason", "its file system does not allow write-ahead logging")),
+            Ok(_) => {
+                return Err(Error::new(Code::LedgerUnavailable)
+                    .with("reason", "its file system does not allow write-ahead logging"));
+            }
             // Switching modes does not wait for other connections by itself.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < BUSY_TIMEOUT => {
                 let pause = Duration::from_millis(5);
@@ -268,7 +288,9 @@ fn make_durable(connection: &Connection) -> Result<()> {
             Err(error) => return Err(error).failed(),
         }
     }
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;").failed()?;
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
+        .failed()?;
     let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).failed()?;
     if level == 2 { Ok(()) } else { Err(Error::new(Code::LedgerUnavailable).with("reason", "synchronous is not FULL")) }
 }

@@ -9,12 +9,11 @@ use serde_json::Value;
 
 use super::chain::{ROOT, Sealed, StoredEvent, check, head, tampered};
 use super::schema::FORMAT;
-use super::write::decision_mac;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
-    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalFilter, ProposalRecord, ProposalSummary,
-    ReceiptFilter, ReceiptRecord, Standing,
+    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalFilter, ProposalRecord,
+    ProposalSummary, ReceiptFilter, ReceiptRecord, Standing,
 };
 use crate::primitives::{Digest, Instant, MacKey};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, Lease, State, WritebackJob};
@@ -46,7 +45,8 @@ pub(super) struct Folded {
 pub(super) fn fold(before: Option<&Folded>, event: &StoredEvent, detail: &Value) -> Result<Folded> {
     let broken = || tampered(format!("event {}", event.seq), "it does not follow the lifecycle");
     let to = detail.get("to").and_then(Value::as_str).and_then(State::parse).ok_or_else(broken)?;
-    let standing = detail.get("standing").cloned().and_then(|value| serde_json::from_value(value).ok()).ok_or_else(broken)?;
+    let standing =
+        detail.get("standing").cloned().and_then(|value| serde_json::from_value(value).ok()).ok_or_else(broken)?;
     let named = detail.get("event").and_then(Value::as_str).and_then(Event::parse);
     let allowed = match (before, named) {
         (None, None) => event.kind == "proposal_created" && to == State::PendingReview,
@@ -136,7 +136,9 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
         .failed()?
         .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))?;
     let events = connection
-        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"))
+        .prepare_cached(&format!(
+            "SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"
+        ))
         .and_then(|mut statement| statement.query_map([proposal_id], event_row)?.collect::<rusqlite::Result<Vec<_>>>())
         .failed()?;
     let broken = |problem: &str| tampered(format!("proposal {proposal_id}"), problem);
@@ -161,7 +163,14 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
             }
         }
         let at = Instant::parse(&event.at).map_err(|_| broken("an event has no time"))?;
-        history.push(EventRecord { seq: event.seq, kind: event.kind.clone(), actor: event.actor.clone(), at, detail, hash });
+        history.push(EventRecord {
+            seq: event.seq,
+            kind: event.kind.clone(),
+            actor: event.actor.clone(),
+            at,
+            detail,
+            hash,
+        });
     }
     let folded = folded.ok_or_else(|| broken("it has no events"))?;
     let (change_set, facts) = stored.check(key, &folded)?;
@@ -234,12 +243,11 @@ pub(super) fn decision(connection: &Connection, key: &MacKey, seq: u64) -> Resul
     let row = connection
         .prepare_cached("SELECT document, mac FROM approvals WHERE seq = ?1")
         .and_then(|mut statement| {
-            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()
+            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
         })
         .failed()?;
     let Some((document, mac)) = row else { return Ok(None) };
-    let tag = hex::decode(&mac).unwrap_or_default();
-    if !key.verify("signoff decision", document.as_bytes(), &tag) || decision_mac(key, &document) != mac {
+    if !key.verify("signoff decision", document.as_bytes(), &mac) {
         return Err(tampered(format!("event {seq}"), "the decision's signature is not ours"));
     }
     parse(&document, seq).map(Some)
@@ -254,7 +262,9 @@ pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<Receip
     let row = connection
         .prepare_cached("SELECT document, details FROM receipts WHERE seq = ?1")
         .and_then(|mut statement| {
-            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))).optional()
+            statement
+                .query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))
+                .optional()
         })
         .failed()?;
     let Some((document, details)) = row else { return Ok(None) };
@@ -351,7 +361,10 @@ pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     }
     let mut states = BTreeMap::new();
     for state in State::ALL {
-        states.insert(state.as_str().to_owned(), count(&format!("SELECT count(*) FROM standings WHERE state = '{state}'"))?);
+        states.insert(
+            state.as_str().to_owned(),
+            count(&format!("SELECT count(*) FROM standings WHERE state = '{state}'"))?,
+        );
     }
     let end = head(connection, &store.key)?;
     let checkpoint = Checkpoint { size: end.size, head: end.hash };

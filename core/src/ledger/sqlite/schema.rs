@@ -23,7 +23,7 @@ CREATE INDEX standings_state ON standings (state, seq);
 CREATE TABLE evidence (seq INTEGER PRIMARY KEY, evidence_id TEXT NOT NULL, document TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX evidence_by_id ON evidence (evidence_id);
 CREATE TABLE query_audit (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
-CREATE TABLE approvals (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, mac TEXT NOT NULL) STRICT;
+CREATE TABLE approvals (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, mac BLOB NOT NULL) STRICT;
 CREATE TABLE writeback_jobs (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
 CREATE TABLE receipts (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, details TEXT) STRICT;
 "];
@@ -33,7 +33,7 @@ pub(super) const COVERED: &[(&str, &str)] = &[
     ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
-    ("approvals", "document, mac"),
+    ("approvals", "document, hex(mac)"),
     ("writeback_jobs", "document"),
     ("receipts", "document, details"),
 ];

@@ -13,7 +13,11 @@ use crate::ledger::{Checkpoint, Verified};
 use crate::primitives::{Digest, canonical};
 use crate::protocol::ChangeSet;
 
-pub(super) fn verify(store: &Store, expect: Option<Checkpoint>, mut progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified> {
+pub(super) fn verify(
+    store: &Store,
+    expect: Option<Checkpoint>,
+    mut progress: Box<dyn FnMut(u64, u64) + Send>,
+) -> Result<Verified> {
     // One snapshot: a ledger in use verifies as it was at one moment.
     store.connection.execute_batch("BEGIN DEFERRED").failed()?;
     let result = run(store, expect.as_ref(), &mut *progress);
@@ -52,7 +56,7 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
             let folded = fold(proposals.get(&event.subject), &event, &detail)?;
             proposals.insert(event.subject, folded);
         }
-        if reached % 512 == 0 {
+        if reached.is_multiple_of(512) {
             progress(reached, end.size);
         }
     }
@@ -60,7 +64,8 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
         return Err(tampered(format!("event {}", reached + 1), "the chain ends before its signed head"));
     }
     for (table, _) in COVERED {
-        let stored: u64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).failed()?;
+        let stored: u64 =
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).failed()?;
         if stored != rows.get(table).copied().unwrap_or_default() {
             return Err(tampered(format!("table {table}"), "it has rows that no event covers"));
         }
@@ -82,7 +87,9 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
 fn check_row(store: &Store, table: &str, seq: u64, subject: &str) -> Result<()> {
     let connection = &store.connection;
     let broken = |problem: &str| tampered(format!("event {seq}"), problem);
-    let of = |proposal_id: &str| if proposal_id == subject { Ok(()) } else { Err(broken("a row in it is another proposal's")) };
+    let of = |proposal_id: &str| {
+        if proposal_id == subject { Ok(()) } else { Err(broken("a row in it is another proposal's")) }
+    };
     match table {
         "approvals" => decision(connection, &store.key, seq)?.map_or(Ok(()), |decision| of(&decision.proposal_id)),
         "receipts" => receipt(connection, seq)?.map_or(Ok(()), |receipt| of(&receipt.receipt.proposal_id)),
@@ -112,7 +119,9 @@ fn check_proposals(store: &Store, folded: &HashMap<String, Folded>) -> Result<()
     let rows = statement.query_map([], proposal_row).failed()?;
     for row in rows {
         let row = row.failed()?;
-        let told = folded.get(&row.proposal_id).ok_or_else(|| tampered(format!("proposal {}", row.proposal_id), "it has no events"))?;
+        let told = folded
+            .get(&row.proposal_id)
+            .ok_or_else(|| tampered(format!("proposal {}", row.proposal_id), "it has no events"))?;
         row.check(&store.key, told)?;
     }
     Ok(())

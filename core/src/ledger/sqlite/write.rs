@@ -14,9 +14,9 @@ use crate::protocol::{ChangeSet, ChangeSetMode, Event, ROW_HASH_COLUMN, State};
 
 const ACTIVE: &str = "s.state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
 
-/// The signature of a decision, as 64 hex digits.
-pub(super) fn decision_mac(key: &MacKey, document: &str) -> String {
-    hex::encode(key.tag("signoff decision", document.as_bytes()))
+/// The signature of a decision.
+pub(super) fn decision_mac(key: &MacKey, document: &str) -> [u8; 32] {
+    key.tag("signoff decision", document.as_bytes())
 }
 
 /// Runs `work` in a transaction that takes the write lock first, so that nothing read in it can be stale.
@@ -45,7 +45,12 @@ pub(super) fn record_read(store: &mut Store, read: &NewRead) -> Result<()> {
             Some(evidence) => ("evidence_recorded", evidence.id.as_str()),
             None => ("read_denied", ""),
         };
-        append(connection, key, previous, &Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() })?;
+        append(
+            connection,
+            key,
+            previous,
+            &Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() },
+        )?;
         Ok(())
     })
 }
@@ -84,7 +89,13 @@ fn object_key(change_set: &ChangeSet) -> Result<Option<Vec<u8>>> {
 
 fn row_key(change_set: &ChangeSet) -> Result<Vec<u8>> {
     let source = &change_set.source;
-    short_key(&json!([source.source_id, source.schema, source.table, source.primary_key.value, change_set.scope.tenant_id]))
+    short_key(&json!([
+        source.source_id,
+        source.schema,
+        source.table,
+        source.primary_key.value,
+        change_set.scope.tenant_id
+    ]))
 }
 
 pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Result<Recorded> {
@@ -107,7 +118,8 @@ pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Resu
                     Succession::Same => return Ok(Recorded::Existing(Box::new(record))),
                     Succession::Refused => return Err(refused(&record, change_set)),
                     Succession::Ends(event, reason) => {
-                        let step = Step { event, actor: &change_set.principal.id, at: proposal.read.at, reason: Some(reason) };
+                        let step =
+                            Step { event, actor: &change_set.principal.id, at: proposal.read.at, reason: Some(reason) };
                         previous = step_in(connection, key, previous, &record, &step)?;
                         superseded = (event == Event::Cancel).then(|| record.id().to_owned());
                     }
@@ -211,7 +223,13 @@ struct Step<'a> {
 }
 
 /// A step inside somebody else's transaction, without rows of its own.
-fn step_in(connection: &Connection, key: &MacKey, previous: Head, record: &ProposalRecord, step: &Step<'_>) -> Result<Head> {
+fn step_in(
+    connection: &Connection,
+    key: &MacKey,
+    previous: Head,
+    record: &ProposalRecord,
+    step: &Step<'_>,
+) -> Result<Head> {
     let state = record.state.after(step.event)?;
     let standing = standing_text(&record.standing)?;
     let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason)?;
@@ -247,13 +265,28 @@ fn stored(connection: &Connection, proposal_id: &str) -> Result<StoredProposal> 
         .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))
 }
 
-fn update_standing(connection: &Connection, key: &MacKey, stored: &StoredProposal, state: State, standing: &str, seq: u64) -> Result<()> {
+fn update_standing(
+    connection: &Connection,
+    key: &MacKey,
+    stored: &StoredProposal,
+    state: State,
+    standing: &str,
+    seq: u64,
+) -> Result<()> {
     let seal = stored.sealed(state, standing, seq).seal(key)?;
     let moved = connection
-        .prepare_cached("UPDATE standings SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE seq = ?5 AND last_seq = ?6")
-        .and_then(|mut statement| statement.execute(params![state.as_str(), standing, seq, seal, stored.seq, stored.last_seq]))
+        .prepare_cached(
+            "UPDATE standings SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE seq = ?5 AND last_seq = ?6",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![state.as_str(), standing, seq, seal, stored.seq, stored.last_seq])
+        })
         .failed()?;
-    if moved == 1 { Ok(()) } else { Err(Error::new(Code::Internal).with("detail", "a proposal moved inside our transaction")) }
+    if moved == 1 {
+        Ok(())
+    } else {
+        Err(Error::new(Code::Internal).with("detail", "a proposal moved inside our transaction"))
+    }
 }
 
 pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanced>> {
@@ -273,7 +306,8 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
         let standing = standing_text(&step.standing)?;
         let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
         let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
-        let draft = Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
+        let draft =
+            Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
         append(connection, key, previous, &draft)?;
         update_standing(connection, key, &row, state, &standing, seq)?;
         fault_point!("fault:ledger.event");
@@ -284,7 +318,8 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
 /// one expects, makes it a conflict, even if nothing in the row tells.
 fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<String>> {
-    const SAME_ROW: &str = "SELECT p.proposal_id, p.document FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
+    const SAME_ROW: &str =
+        "SELECT p.proposal_id, p.document FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
     let busy: Option<String> = connection
         .prepare_cached(&format!("{SAME_ROW} AND s.state IN ('pending_worker', 'outcome_unknown') AND s.seq <> ?2"))
         .and_then(|mut statement| statement.query_row(params![row.row_key, row.seq], |row| row.get(0)).optional())
@@ -293,9 +328,8 @@ fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<St
         return Err(Error::new(Code::RowBusy).with("other", other));
     }
     let version = ChangeSet::parse(&row.document)?.guards.expected_version;
-    let mut statement = connection
-        .prepare_cached(&format!("{SAME_ROW} AND s.state = 'applied' AND s.last_seq > ?2"))
-        .failed()?;
+    let mut statement =
+        connection.prepare_cached(&format!("{SAME_ROW} AND s.state = 'applied' AND s.last_seq > ?2")).failed()?;
     let later = statement
         .query_map(params![row.row_key, row.seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)

@@ -1,0 +1,395 @@
+//! The command line as its users call it: v1's script, flags, exit codes, and the words that scripts look for.
+
+use serde_json::{Value, json};
+use signoff_tests::{CONTRACT, Workspace, proposal_id};
+
+const WAIVE: &str = "billing.propose_late_fee_waiver";
+const REASON: &str = r#"{"invoice_id":"INV-3001","reason":"kind"}"#;
+
+fn contract(workspace: &Workspace, edit: impl FnOnce(&mut Value)) {
+    let mut contract: Value = serde_json::from_str(CONTRACT).unwrap();
+    contract["storage"]["sqlite_path"] = "ledger.db".into();
+    edit(&mut contract);
+    std::fs::write(workspace.path("signoff.json"), contract.to_string()).unwrap();
+}
+
+#[test]
+fn the_script_of_v1_in_its_order() {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("input.json"), REASON).unwrap();
+    workspace.run(["config", "validate"]).expect(0);
+    assert!(workspace.run(["tools", "preview"]).expect(0).out.contains("execute_sql absent"));
+    let proposed = workspace.run(["propose", WAIVE, "--input", "input.json"]).expect(0);
+    assert!(proposed.out.contains("Source DB changed: no"));
+    // Approving needs no contract: the stored proposal says what it was made under.
+    std::fs::rename(workspace.path("signoff.json"), workspace.path("aside.json")).unwrap();
+    let approved = workspace.run(["proposals", "approve", "latest", "--yes", "--store", "ledger.db"]).expect(0);
+    assert!(approved.out.contains("late_fee_cents") && approved.out.contains("hash sha256:"), "{}", approved.out);
+    std::fs::rename(workspace.path("aside.json"), workspace.path("signoff.json")).unwrap();
+    let applied = workspace.run(["apply", "latest"]).expect(0);
+    for words in [
+        "Guarded writeback applied.",
+        "* proposal approved: yes",
+        "* primary key matched: yes",
+        "* tenant guard matched: yes",
+        "* allowed columns only: yes",
+        "* conflict guard passed: yes",
+        "Source DB changed: yes",
+    ] {
+        assert!(applied.out.contains(words), "{words} is not in\n{}", applied.out);
+    }
+    assert!(workspace.run(["apply", "latest"]).expect(0).out.contains("already applied"));
+    let replay = workspace.run(["replay", "show", "latest", "--store", "ledger.db"]).expect(0);
+    assert!(replay.out.contains("What happened:") && replay.out.contains("writeback_applied"));
+    assert_eq!((workspace.effects("INV-3001"), workspace.executions("INV-3001")), (1, 1));
+    let receipts = workspace.json(["receipts", "list"]).expect(0).json();
+    assert_eq!(receipts["receipts"].as_array().unwrap().len(), 1);
+    let seq = receipts["receipts"][0]["seq"].to_string();
+    workspace.run(["receipts", "show", &seq]).expect(0);
+    assert_eq!(workspace.json(["receipts", "show", "9999"]).expect(1).error_code(), "RECEIPT_NOT_FOUND");
+    workspace.run(["store", "stats"]).expect(0);
+    workspace.run(["store", "verify"]).expect(0);
+}
+
+#[test]
+fn the_demo_tells_the_whole_story_again_and_again() {
+    let workspace = Workspace::new();
+    for _ in 0..2 {
+        let demo = workspace.run(["demo", "--dir", "demo"]).expect(0);
+        assert!(demo.out.lines().count() < 40, "{}", demo.out);
+        for words in [
+            "PROPOSAL_NOT_APPROVED",
+            "SELF_APPROVAL",
+            "applied; late_fee_cents is 0",
+            "1 effect",
+            "VERSION_CONFLICT",
+            "LEDGER_TAMPERED",
+        ] {
+            assert!(demo.out.contains(words), "{words} is not in\n{}", demo.out);
+        }
+        assert_eq!(demo.err, "");
+    }
+    let answer = workspace.json(["demo", "--dir=demo"]).expect(0).json();
+    workspace.run(["replay", "show", answer["proposal_id"].as_str().unwrap(), "--store", "demo/ledger.db"]).expect(0);
+    // Somebody else's folder is left alone.
+    std::fs::create_dir(workspace.path("mine")).unwrap();
+    std::fs::write(workspace.path("mine/ledger.db"), "mine").unwrap();
+    assert_eq!(workspace.json(["demo", "--dir", "mine"]).expect(1).error_code(), "FILE_UNWRITABLE");
+    assert_eq!(std::fs::read(workspace.path("mine/ledger.db")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_looks_at_the_live_row() {
+    let workspace = Workspace::new();
+    let id = workspace.approved("INV-3001", "kind");
+    let before = std::fs::read(workspace.path("ledger.db")).unwrap().len();
+    let rehearsed = workspace.json(["apply", &id, "--dry-run"]).expect(0).json();
+    assert_eq!((rehearsed["status"].as_str(), rehearsed["state"].as_str()), (Some("would_apply"), Some("approved")));
+    assert_eq!(workspace.ask("SELECT count(*) FROM executions"), 0);
+    assert_eq!(workspace.ask("SELECT count(*) FROM synapsor_writeback_receipts"), 0);
+    workspace.app().execute("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-3001'", []).unwrap();
+    let rehearsed = workspace.json(["apply", &id, "--dry-run"]).expect(3).json();
+    assert_eq!(rehearsed["conflict"]["code"], "ROW_CHANGED_AFTER_PROPOSAL");
+    assert_eq!(workspace.state(&id), "approved");
+    assert_eq!(std::fs::read(workspace.path("ledger.db")).unwrap().len(), before);
+    let conflict = workspace.json(["apply", &id]).expect(3).json();
+    assert_eq!((conflict["status"].as_str(), conflict["state"].as_str()), (Some("conflict"), Some("conflict")));
+    assert_eq!(workspace.json(["apply", &id]).expect(3).json()["status"], "conflict");
+}
+
+#[test]
+fn an_executor_that_is_not_built_leaves_the_proposal_approved() {
+    let workspace = Workspace::new();
+    let arguments = r#"{"invoice_id":"INV-3001","amount_cents":500,"reason":"kind"}"#;
+    let id = proposal_id(
+        &workspace.json(["propose", "billing.propose_account_credit", "--json", arguments]).expect(0).json(),
+    );
+    workspace.run(["proposals", "approve", &id, "--yes"]).expect(0);
+    assert_eq!(workspace.json(["apply", &id]).expect(4).error_code(), "EXECUTOR_NOT_AVAILABLE");
+    assert_eq!(workspace.state(&id), "approved");
+}
+
+#[test]
+fn decisions_at_the_terminal() {
+    let workspace = Workspace::with_invoices(3);
+    let first = workspace.propose("INV-1", "kind");
+    let second = workspace.propose("INV-2", "kind");
+    // Two are pending: `latest` could be another one than was looked at.
+    assert_eq!(
+        workspace.json(["proposals", "approve", "latest", "--yes"]).expect(2).error_code(),
+        "CONFIRMATION_REQUIRED"
+    );
+    assert_eq!(workspace.json(["proposals", "approve", &first]).expect(2).error_code(), "CONFIRMATION_REQUIRED");
+    let shown = workspace.json(["proposals", "show", "latest"]).expect(0).json();
+    let hash = shown["proposal_hash"].as_str().unwrap();
+    let prefix = &hash["sha256:".len()..][..12];
+    assert_eq!(
+        workspace.json(["proposals", "approve", "latest", "--yes", "--hash", "00000000"]).expect(4).error_code(),
+        "PROPOSAL_HASH_MISMATCH"
+    );
+    assert_eq!(
+        workspace.json(["proposals", "approve", "latest", "--yes", "--hash", "0000"]).expect(2).error_code(),
+        "USAGE"
+    );
+    workspace.run(["proposals", "approve", "latest", "--yes", "--hash", prefix]).expect(0);
+    assert_eq!(workspace.state(&second), "approved");
+    // Nobody approves their own, and roles are what is said.
+    assert_eq!(
+        workspace.json(["proposals", "approve", &first, "--yes", "--actor", "support_agent"]).expect(4).error_code(),
+        "SELF_APPROVAL"
+    );
+    assert_eq!(
+        workspace.json(["proposals", "approve", &first, "--yes", "--role", "intern"]).expect(4).error_code(),
+        "ROLE_REQUIRED"
+    );
+    let roles = workspace
+        .command()
+        .args(["proposals", "approve", &first, "--yes"])
+        .env("SIGNOFF_OPERATOR_ROLES", "intern, guest")
+        .output()
+        .unwrap();
+    assert_eq!(roles.status.code(), Some(4));
+    assert_eq!(workspace.json(["proposals", "reject", &first, "--yes"]).expect(2).error_code(), "USAGE");
+    workspace.run(["proposals", "reject", "--yes", &first, "--reason=no need"]).expect(0);
+    assert_eq!(workspace.json(["apply", &first]).expect(4).error_code(), "PROPOSAL_NOT_APPROVED");
+    workspace.run(["proposals", "cancel", &second, "--yes"]).expect(0);
+    assert_eq!(workspace.json(["apply", &second]).expect(4).json()["status"], "canceled");
+    let decision = workspace.json(["proposals", "show", &first]).expect(0).json()["decisions"][0].clone();
+    assert_eq!((decision["approver"].as_str(), decision["asserted"].as_bool()), (Some("operator"), Some(true)));
+    assert_eq!(
+        workspace.json(["proposals", "list", "--state", "rejected"]).expect(0).json()["proposals"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        workspace.run(["proposals", "list", "--state", "rejcted"]).expect(2).err.contains("did you mean rejected?")
+    );
+    assert_eq!(workspace.json(["proposals", "show", "wrp_none"]).expect(1).error_code(), "PROPOSAL_NOT_FOUND");
+}
+
+#[test]
+fn flags_are_read_as_people_write_them() {
+    let workspace = Workspace::new();
+    let unknown = workspace.run(["proposals", "list", "--limt", "3"]).expect(2);
+    assert!(unknown.err.contains("--limit"), "{}", unknown.err);
+    workspace.run(["--store=other.db", "propose", WAIVE, "--json", REASON]).expect(0);
+    assert!(workspace.path("other.db").exists() && !workspace.path("ledger.db").exists());
+    workspace.run(["proposals", "list", "--store", "other.db", "--format=json"]).expect(0);
+    workspace.run(["proposals", "approve", "--actor", "--yes", "x"]).expect(2);
+    workspace.run(["apply", "a", "--job", "b"]).expect(2);
+    assert_eq!(workspace.json(["propose", WAIVE]).expect(2).error_code(), "USAGE");
+    assert_eq!(
+        workspace.json(["proposals", "list", "--store", "missing.db"]).expect(1).error_code(),
+        "LEDGER_NOT_FOUND"
+    );
+    assert!(!workspace.path("missing.db").exists());
+    workspace.run(["propose", WAIVE, "--sample", "--store", "sample.db"]).expect(0);
+}
+
+#[test]
+fn arguments_are_checked_and_refusals_are_audited() {
+    let workspace = Workspace::new();
+    let cases = [
+        (r#"{"invoice_id":"INV-3001"}"#, "ARGUMENT_REQUIRED"),
+        (r#"{"invoice_id":"INV-3001","reason":7}"#, "ARGUMENT_TYPE_INVALID"),
+        (r#"{"invoice_id":"INV-3001","reason":null}"#, "ARGUMENT_TYPE_INVALID"),
+        (r#"{"invoice_id":"INV-3001","reason":"a\u0000b"}"#, "ARGUMENT_TYPE_INVALID"),
+        (r#"{"invoice_id":"INV-3001","reason":"x","zzz":1}"#, "ARGUMENT_UNKNOWN"),
+        (r#"{"invoice_id":"INV-3001","reason":"x","__proto__":1}"#, "ARGUMENT_UNKNOWN"),
+        (r#"{"invoice_id":"INV-3001","reason":"x","tenant_id":"globex"}"#, "MODEL_CANNOT_OVERRIDE_BINDING"),
+        (r#"{"invoice_id":"INV-3001","invoice_id":"INV-9001","reason":"x"}"#, "ARGUMENTS_INVALID"),
+        (r#"[]"#, "ARGUMENTS_INVALID"),
+        (r#"{"invoice_id":"INV-9001","reason":"x"}"#, "ROW_NOT_FOUND"),
+        (r#"{"invoice_id":"nothing","reason":"x"}"#, "ROW_NOT_FOUND"),
+        (r#"{"invoice_id":"INV-3001","reason":"postgres://user:planted@host/db"}"#, "SECRET_MATERIAL_REJECTED"),
+    ];
+    for (arguments, code) in cases {
+        let ran = workspace.json(["propose", WAIVE, "--json", arguments]).expect(1);
+        assert_eq!(ran.error_code(), code, "{arguments}");
+        assert!(!ran.out.contains("planted"));
+    }
+    let long = json!({ "invoice_id": "INV-3001", "reason": "x".repeat(501) }).to_string();
+    assert_eq!(workspace.json(["propose", WAIVE, "--json", &long]).expect(1).error_code(), "ARGUMENT_TOO_LONG");
+    assert_eq!(
+        workspace.json(["propose", "billing.nothing", "--json", "{}"]).expect(1).error_code(),
+        "MCP_TOOL_NOT_FOUND"
+    );
+    assert_eq!(
+        workspace
+            .json(["propose", "billing.inspect_invoice", "--json", r#"{"invoice_id":"INV-3001"}"#])
+            .expect(1)
+            .error_code(),
+        "CAPABILITY_KIND_MISMATCH"
+    );
+    let credit = r#"{"invoice_id":"INV-3001","amount_cents":10001,"reason":"x"}"#;
+    assert_eq!(
+        workspace.json(["propose", "billing.propose_account_credit", "--json", credit]).expect(1).error_code(),
+        "ARGUMENT_ABOVE_MAXIMUM"
+    );
+    let ledger = workspace.intruder("ledger.db");
+    let audited: i64 = ledger.query_row("SELECT count(*) FROM query_audit", [], |row| row.get(0)).unwrap();
+    assert_eq!(audited, cases.len() as i64 + 4, "every refusal is in the audit");
+    let denied: i64 = ledger
+        .query_row("SELECT count(*) FROM query_audit WHERE document LIKE '%ROW_NOT_FOUND%'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(denied, 2);
+    drop(ledger);
+    workspace.run(["store", "verify"]).expect(0);
+    // A row of another tenant and a missing one answer the same bytes.
+    let foreign = workspace.json(["propose", WAIVE, "--json", r#"{"invoice_id":"INV-9001","reason":"x"}"#]);
+    let missing = workspace.json(["propose", WAIVE, "--json", r#"{"invoice_id":"INV-0000","reason":"x"}"#]);
+    assert_eq!((foreign.out, foreign.err, foreign.code), (missing.out, missing.err, missing.code));
+}
+
+#[test]
+fn an_omitted_optional_argument_leaves_its_column_alone() {
+    let workspace = Workspace::new();
+    contract(&workspace, |contract| contract["capabilities"][1]["args"]["reason"]["required"] = false.into());
+    workspace.app().execute("UPDATE invoices SET waiver_reason = 'kept' WHERE id = 'INV-3001'", []).unwrap();
+    let answer = workspace.json(["propose", WAIVE, "--json", r#"{"invoice_id":"INV-3001"}"#]).expect(0).json();
+    assert_eq!(answer["proposal"]["diff"], json!({ "late_fee_cents": { "before": 5500, "proposed": 0 } }));
+    let id = proposal_id(&answer);
+    workspace.run(["proposals", "approve", &id, "--yes"]).expect(0);
+    workspace.run(["apply", &id]).expect(0);
+    assert_eq!(
+        workspace.ask(
+            "SELECT count(*) FROM invoices WHERE id = 'INV-3001' AND waiver_reason = 'kept' AND late_fee_cents = 0"
+        ),
+        1
+    );
+    // And a change that changes nothing is not one.
+    assert_eq!(
+        workspace.json(["propose", WAIVE, "--json", r#"{"invoice_id":"INV-3001"}"#]).expect(1).error_code(),
+        "NO_CHANGE"
+    );
+}
+
+#[test]
+fn secrets_in_a_row_are_redacted_compared_and_never_printed() {
+    let workspace = Workspace::new();
+    let secret = "postgres://app:planted-secret@db/app";
+    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [secret]).unwrap();
+    workspace
+        .app()
+        .execute("UPDATE invoices SET waiver_reason = 'Bearer bonds please' WHERE id = 'INV-3001'", [])
+        .unwrap();
+    let proposed = workspace.json(["propose", WAIVE, "--json", REASON]).expect(0);
+    let id = proposal_id(&proposed.json());
+    let shown = workspace.json(["proposals", "show", &id]).expect(0);
+    let before = shown.json()["change_set"]["before"].clone();
+    assert!(before["status"].as_str().unwrap().starts_with("redacted:hmac-sha256:"), "{before}");
+    assert_eq!(before["waiver_reason"], "Bearer bonds please");
+    workspace.run(["proposals", "approve", &id, "--yes"]).expect(0);
+    // It is still compared: another secret in its place is another row.
+    workspace
+        .app()
+        .execute("UPDATE invoices SET status = 'postgres://app:other@db/app' WHERE id = 'INV-3001'", [])
+        .unwrap();
+    assert_eq!(workspace.json(["apply", &id, "--dry-run"]).expect(3).json()["conflict"]["column"], "status");
+    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [secret]).unwrap();
+    workspace.run(["apply", &id]).expect(0);
+    let mut outputs = vec![proposed.out, proposed.err, shown.out];
+    outputs.push(workspace.run(["replay", "show", &id, "--details"]).expect(0).out);
+    for name in ["ledger.db", "ledger.db-wal"] {
+        let bytes = std::fs::read(workspace.path(name)).unwrap_or_default();
+        outputs.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    assert!(!outputs.iter().any(|output| output.contains("planted-secret")), "a secret was printed or stored");
+}
+
+#[test]
+fn files_of_others_are_left_as_they_are() {
+    let workspace = Workspace::new();
+    // A store of v1, or any other file, where the ledger should be.
+    let foreign = rusqlite::Connection::open(workspace.path("ledger.db")).unwrap();
+    foreign
+        .execute_batch(
+            "CREATE TABLE proposals (proposal_id TEXT PRIMARY KEY); INSERT INTO proposals VALUES ('wrp_v1');",
+        )
+        .unwrap();
+    drop(foreign);
+    let bytes = std::fs::read(workspace.path("ledger.db")).unwrap();
+    let proposed = workspace.run(["propose", WAIVE, "--json", REASON]).expect(0);
+    assert!(proposed.err.contains("ledger.signoff.db"), "{}", proposed.err);
+    workspace.run(["proposals", "approve", "latest", "--yes"]).expect(0);
+    workspace.run(["apply", "latest"]).expect(0);
+    assert_eq!(std::fs::read(workspace.path("ledger.db")).unwrap(), bytes);
+    // Both contracts: neither is guessed.
+    std::fs::copy(workspace.path("signoff.json"), workspace.path("synapsor.runner.json")).unwrap();
+    assert_eq!(workspace.json(["apply", "latest"]).expect(4).error_code(), "CONFIG_AMBIGUOUS");
+    std::fs::remove_file(workspace.path("signoff.json")).unwrap();
+    workspace.run(["config", "validate"]).expect(0);
+    // A source that is not there is not made.
+    let missing = workspace
+        .command()
+        .args(["--format", "json", "propose", WAIVE, "--json", REASON])
+        .env("BILLING_APP_READ_URL", "nowhere.db")
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(!workspace.path("nowhere.db").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_ledger_and_its_key_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let workspace = Workspace::new();
+    workspace.run(["propose", WAIVE, "--json", REASON, "--store", "new/ledger.db"]).expect(0);
+    assert_eq!(mode(workspace.path("new")), 0o700);
+    assert_eq!(mode(workspace.path("new/ledger.db")), 0o600);
+    assert_eq!(mode(workspace.path("new/ledger.key")), 0o600);
+    // An existing folder is never changed, only spoken of.
+    std::fs::create_dir(workspace.path("open")).unwrap();
+    std::fs::set_permissions(workspace.path("open"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let warned = workspace.run(["propose", WAIVE, "--json", REASON, "--store", "open/ledger.db"]).expect(0);
+    assert!(warned.err.contains("warning:"), "{}", warned.err);
+    assert_eq!(mode(workspace.path("open")), 0o777);
+}
+
+#[test]
+fn an_invalid_contract_says_where_and_what_to_do() {
+    let workspace = Workspace::new();
+    contract(&workspace, |contract| {
+        let capability = contract["capabilities"][1].as_object_mut().unwrap();
+        let columns = capability.remove("visible_columns").unwrap();
+        capability.insert("visable_columns".to_owned(), columns);
+    });
+    let human = workspace.run(["config", "validate"]).expect(1);
+    assert!(human.out.contains("UNKNOWN_FIELD") && human.out.contains("visible_columns"), "{}", human.out);
+    let answer = workspace.json(["config", "validate"]).expect(1).json();
+    assert_eq!(answer["ok"], false);
+    let unknown =
+        answer["diagnostics"].as_array().unwrap().iter().find(|d| d["code"] == "UNKNOWN_FIELD").unwrap().clone();
+    assert_eq!(unknown["pointer"], "/capabilities/1/visable_columns");
+    assert_eq!(workspace.json(["propose", WAIVE, "--json", REASON]).expect(1).error_code(), "CONFIG_INVALID");
+    assert!(!workspace.path("ledger.db").exists());
+}
+
+#[test]
+fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says() {
+    let workspace = Workspace::new();
+    workspace.app().execute_batch("DROP TABLE synapsor_writeback_receipts").unwrap();
+    let id = workspace.approved("INV-3001", "kind");
+    for command in [vec!["apply", &id, "--dry-run"], vec!["apply", &id]] {
+        let refused = workspace.json(command).expect(1);
+        assert_eq!(refused.error_code(), "RECEIPT_TABLE_MISSING");
+        assert!(refused.out.contains("signoff writeback migrate"));
+    }
+    assert_eq!(workspace.state(&id), "approved");
+    let first = workspace.json(["writeback", "migrate"]).expect(0).json();
+    assert_eq!(first["sources"][0]["statements"].as_array().unwrap().len(), 1);
+    assert_eq!(workspace.json(["writeback", "migrate"]).expect(0).json()["sources"][0]["statements"], json!([]));
+    workspace.run(["apply", &id]).expect(0);
+    assert_eq!(workspace.effects("INV-3001"), 1);
+
+    let workspace = Workspace::new();
+    workspace.app().execute_batch("DROP TABLE synapsor_writeback_receipts").unwrap();
+    contract(&workspace, |contract| contract["sources"]["billing_db"]["signoff"] = json!({ "create_receipts": true }));
+    let id = workspace.approved("INV-3001", "kind");
+    assert_eq!(workspace.json(["apply", &id, "--dry-run"]).expect(1).error_code(), "RECEIPT_TABLE_MISSING");
+    workspace.run(["apply", &id]).expect(0);
+}

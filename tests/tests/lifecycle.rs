@@ -1,0 +1,331 @@
+//! The lifecycle through the library, with a clock that stands still and a source that can lose its answers.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use signoff::contract::Contract;
+use signoff::database::{Database, RowRead, ScopedRead, SqliteDatabase};
+use signoff::guard::{Dialect, GuardJob, Outcome, ReceiptTable};
+use signoff::ledger::{LedgerOptions, ProposalFilter, SqliteLedger};
+use signoff::primitives::{Clock, Instant, Redactor, Secret, SystemIds};
+use signoff::protocol::State;
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen};
+use signoff::{Code, Result, Runtime};
+use signoff_tests::{CONTRACT, Workspace};
+
+const START: i64 = 1_800_000_000;
+const HOUR: i64 = 3_600;
+
+/// A clock that moves only when told to.
+#[derive(Debug)]
+struct StillClock(AtomicI64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Instant {
+        Instant::from_unix(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// A fake for one fault only: it runs the guard on the real engine, then loses the answer to COMMIT, or the connection
+/// before anything was sent.
+#[derive(Debug)]
+struct Unreliable {
+    real: SqliteDatabase,
+    lose_answer: AtomicBool,
+    lose_request: AtomicBool,
+    ran: Mutex<Vec<GuardJob>>,
+}
+
+#[async_trait::async_trait]
+impl Database for Unreliable {
+    fn dialect(&self) -> Dialect {
+        self.real.dialect()
+    }
+    async fn read(&self, read: ScopedRead) -> Result<Option<RowRead>> {
+        self.real.read(read).await
+    }
+    async fn run(&self, job: GuardJob, redactor: Option<Redactor>) -> Result<Outcome> {
+        self.ran.lock().unwrap().push(job.clone());
+        if self.lose_request.load(Ordering::SeqCst) {
+            return Ok(Outcome::Unknown);
+        }
+        let outcome = self.real.run(job, redactor).await?;
+        Ok(if self.lose_answer.load(Ordering::SeqCst) { Outcome::Unknown } else { outcome })
+    }
+    async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
+        self.real.migrate_receipts(table).await
+    }
+}
+
+struct House {
+    workspace: Workspace,
+    runtime: Runtime,
+    clock: Arc<StillClock>,
+    source: Arc<Unreliable>,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(CONTRACT)
+    }
+
+    fn with(contract: &str) -> Self {
+        let workspace = Workspace::with_invoices(3);
+        let clock = Arc::new(StillClock(AtomicI64::new(START)));
+        let ledger =
+            SqliteLedger::open(LedgerOptions::create(workspace.path("ledger.db")), &*clock, &SystemIds).unwrap();
+        let address = Secret::new(workspace.path("billing.db").display().to_string());
+        let source = Arc::new(Unreliable {
+            real: SqliteDatabase::open("billing_db", "TEST", &address, None).unwrap(),
+            lose_answer: AtomicBool::new(false),
+            lose_request: AtomicBool::new(false),
+            ran: Mutex::default(),
+        });
+        let environment = Environment::new(|name| match name {
+            "SYNAPSOR_TENANT_ID" => Some("acme".to_owned()),
+            "SYNAPSOR_PRINCIPAL" => Some("support_agent".to_owned()),
+            "BILLING_APP_WRITE_URL" => Some("unused".to_owned()),
+            _ => None,
+        });
+        let (contract, _) = Contract::parse(contract).unwrap();
+        let runtime = Runtime::new(Some(contract), Arc::new(ledger))
+            .with_clock(clock.clone(), Arc::new(SystemIds))
+            .with_environment(environment)
+            .with_database("billing_db", source.clone());
+        Self { workspace, runtime, clock, source }
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    async fn propose(&self, invoice: &str, reason: &str) -> Result<Seen> {
+        let arguments = serde_json::json!({ "invoice_id": invoice, "reason": reason }).to_string();
+        let set = self
+            .runtime
+            .propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract)
+            .await?
+            .change_set;
+        Ok(Seen { proposal_id: set.proposal_id, hash: set.integrity.proposal_hash, version: 1 })
+    }
+
+    async fn approved(&self, invoice: &str) -> Seen {
+        let seen = self.propose(invoice, "kind").await.unwrap();
+        self.runtime.approve(&seen, &lead(), None).await.unwrap();
+        seen
+    }
+
+    async fn state(&self, seen: &Seen) -> State {
+        self.runtime.show(&seen.proposal_id).await.unwrap().state
+    }
+
+    async fn apply(&self, seen: &Seen) -> Result<Ending> {
+        self.runtime.apply(&seen.proposal_id, &ApplyOptions::default()).await.map(|applied| applied.ending)
+    }
+
+    async fn verify(&self) {
+        self.runtime.ledger().verify(None, Box::new(|_, _| ())).await.unwrap();
+    }
+}
+
+fn lead() -> Approver {
+    Approver { id: "dana".into(), roles: vec!["billing_lead".into()], asserted: false }
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T>) -> Code {
+    result.unwrap_err().code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_ends_to_the_second() {
+    let house = House::new();
+    let seen = house.approved("INV-1").await;
+    house.pass(24 * HOUR - 1);
+    let rehearsed = house.runtime.apply(&seen.proposal_id, &ApplyOptions::rehearsal()).await.unwrap();
+    assert_eq!(rehearsed.ending, Ending::WouldApply);
+    house.pass(1);
+    assert_eq!(code(house.apply(&seen).await), Code::ApprovalExpired);
+    assert_eq!(house.state(&seen).await, State::Expired);
+    assert_eq!(code(house.apply(&seen).await), Code::ProposalNotApproved);
+    assert_eq!(house.workspace.executions("INV-1"), 0);
+    // Its object is free again.
+    house.propose("INV-1", "again").await.unwrap();
+    house.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_proposal_ends_after_seven_days_and_makes_room() {
+    let house = House::new();
+    let seen = house.propose("INV-1", "kind").await.unwrap();
+    house.pass(7 * 24 * HOUR);
+    assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalExpired);
+    assert_eq!(house.state(&seen).await, State::Expired);
+    let second = house.propose("INV-2", "kind").await.unwrap();
+    house.pass(7 * 24 * HOUR);
+    let third = house.propose("INV-2", "other").await.unwrap();
+    assert_ne!(second.proposal_id, third.proposal_id);
+    assert_eq!(house.state(&second).await, State::Expired);
+    house.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_bound_to_hash_version_role_and_person() {
+    let house = House::new();
+    let seen = house.propose("INV-1", "kind").await.unwrap();
+    let wrong = Seen { hash: format!("sha256:{}", "0".repeat(64)), ..seen.clone() };
+    assert_eq!(code(house.runtime.approve(&wrong, &lead(), None).await), Code::ProposalHashMismatch);
+    assert_eq!(
+        code(house.runtime.approve(&Seen { version: 2, ..seen.clone() }, &lead(), None).await),
+        Code::ProposalVersionMismatch
+    );
+    let nobody = Approver { roles: Vec::new(), ..lead() };
+    assert_eq!(code(house.runtime.approve(&seen, &nobody, None).await), Code::RoleRequired);
+    assert_eq!(code(house.runtime.reject(&seen, &nobody, "no".into()).await), Code::RoleRequired);
+    let proposer = Approver { id: "support_agent".into(), ..lead() };
+    assert_eq!(code(house.runtime.approve(&seen, &proposer, None).await), Code::SelfApproval);
+    house.runtime.approve(&seen, &lead(), None).await.unwrap();
+    assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalNotPending);
+    house.runtime.reject(&seen, &lead(), "second thoughts".into()).await.unwrap();
+    assert_eq!(code(house.apply(&seen).await), Code::ProposalNotApproved);
+    assert_eq!(code(house.runtime.cancel(&seen.proposal_id, &lead(), None).await), Code::ProposalNotCancelable);
+    assert_eq!(house.workspace.executions("INV-1"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_unknown_and_then_the_truth() {
+    for landed in [true, false] {
+        let house = House::new();
+        let seen = house.approved("INV-1").await;
+        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
+        fault.store(true, Ordering::SeqCst);
+        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
+        assert_eq!(house.state(&seen).await, State::OutcomeUnknown);
+        assert_eq!(house.workspace.effects("INV-1"), i64::from(landed));
+        // Nobody decides over an unknown outcome.
+        assert_eq!(code(house.runtime.reject(&seen, &lead(), "no".into()).await), Code::AttemptInFlight);
+        assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalNotPending);
+        fault.store(false, Ordering::SeqCst);
+        let ending = house.apply(&seen).await.unwrap();
+        assert_eq!(ending, if landed { Ending::AlreadyApplied } else { Ending::Applied });
+        assert_eq!((house.workspace.effects("INV-1"), house.workspace.executions("INV-1")), (1, 1));
+        house.verify().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever() {
+    for landed in [true, false] {
+        let house = House::new();
+        let seen = house.approved("INV-1").await;
+        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
+        fault.store(true, Ordering::SeqCst);
+        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
+        fault.store(false, Ordering::SeqCst);
+        let record = house.runtime.cancel(&seen.proposal_id, &lead(), None).await.unwrap();
+        assert_eq!(record.state, if landed { State::Applied } else { State::Canceled });
+        let after = house.apply(&seen).await.unwrap();
+        assert_eq!(after, if landed { Ending::AlreadyApplied } else { Ending::Canceled });
+        // A delivery that was still on its way finds the key taken.
+        let late = house.source.ran.lock().unwrap()[0].clone();
+        let outcome = house.source.real.run(late, Some(house.runtime.ledger().redactor())).await.unwrap();
+        assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+        assert_eq!(house.workspace.effects("INV-1"), i64::from(landed));
+        house.verify().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_under_an_expired_approval_never_lands_later() {
+    for landed in [true, false] {
+        let house = House::new();
+        let seen = house.approved("INV-1").await;
+        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
+        fault.store(true, Ordering::SeqCst);
+        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
+        fault.store(false, Ordering::SeqCst);
+        house.pass(25 * HOUR);
+        assert_eq!(house.apply(&seen).await.unwrap(), if landed { Ending::AlreadyApplied } else { Ending::Canceled });
+        assert_eq!(house.workspace.effects("INV-1"), i64::from(landed));
+        house.verify().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_before_any_effect_gives_the_proposal_back() {
+    let house = House::new();
+    let app = house.workspace.app();
+    app.execute_batch(
+        "CREATE TRIGGER no BEFORE UPDATE ON invoices BEGIN SELECT raise(ABORT, 'secret text of the application'); END",
+    )
+    .unwrap();
+    let seen = house.approved("INV-1").await;
+    let error = house.runtime.apply(&seen.proposal_id, &ApplyOptions::default()).await.unwrap_err();
+    assert_eq!(error.code(), Code::SourceRejected);
+    assert!(!format!("{error:?} {}", serde_json::to_string(&error).unwrap()).contains("secret text"));
+    let record = house.runtime.show(&seen.proposal_id).await.unwrap();
+    assert_eq!((record.state, record.standing.attempt), (State::Approved, 1));
+    assert_eq!(record.standing.last_error.as_deref(), Some("SOURCE_REJECTED"));
+    app.execute_batch("DROP TRIGGER no").unwrap();
+    assert_eq!(house.apply(&seen).await.unwrap(), Ending::Applied);
+    assert_eq!(house.workspace.effects("INV-1"), 1);
+    house.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_in_flight_waits_unless_it_is_taken_over() {
+    let house = House::new();
+    let seen = house.approved("INV-1").await;
+    let (one, two) = (house.apply(&seen), house.apply(&seen));
+    let (one, two) = tokio::join!(one, two);
+    let landed = [&one, &two].into_iter().filter(|ending| matches!(ending, Ok(Ending::Applied))).count();
+    assert_eq!(landed, 1, "{one:?} {two:?}");
+    assert_eq!((house.workspace.effects("INV-1"), house.workspace.executions("INV-1")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_open_proposal_per_object() {
+    let house = House::new();
+    let first = house.propose("INV-1", "kind").await.unwrap();
+    assert_eq!(house.propose("INV-1", "kind").await.unwrap(), first, "a retry answers the same proposal");
+    assert_eq!(code(house.propose("INV-1", "other").await), Code::ProposalActive);
+    let stranger = Caller::trusted("acme", "mallory");
+    let arguments = r#"{"invoice_id":"INV-1","reason":"kind"}"#;
+    let error = house.runtime.propose("billing.propose_late_fee_waiver", arguments, &stranger).await.unwrap_err();
+    assert_eq!(error.code(), Code::ProposalActive);
+    assert!(!format!("{error:?}").contains(&first.proposal_id), "another principal learns no id");
+    house
+        .workspace
+        .app()
+        .execute("UPDATE invoices SET updated_at = '2026-07-01T00:00:00Z' WHERE id = 'INV-1'", [])
+        .unwrap();
+    let second = house.propose("INV-1", "kind").await.unwrap();
+    assert_ne!(second.proposal_id, first.proposal_id);
+    assert_eq!(house.state(&first).await, State::Canceled);
+    let open = house
+        .runtime
+        .ledger()
+        .list(ProposalFilter { state: Some(State::PendingReview), ..Default::default() })
+        .await
+        .unwrap();
+    assert_eq!(open.len(), 1);
+    house.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shadow_and_read_only_contracts_never_write() {
+    let house = House::with(&CONTRACT.replace(r#""mode": "review""#, r#""mode": "shadow""#));
+    let seen = house.propose("INV-1", "kind").await.unwrap();
+    assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ShadowWritebackDisabled);
+    assert_eq!(code(house.apply(&seen).await), Code::ProposalNotApproved);
+    house.propose("INV-1", "another view").await.unwrap();
+
+    let contract: serde_json::Value = serde_json::from_str(CONTRACT).unwrap();
+    let mut read_only = contract;
+    read_only["mode"] = "read_only".into();
+    read_only.as_object_mut().unwrap().remove("executors");
+    read_only["capabilities"].as_array_mut().unwrap().retain(|capability| capability.get("executor").is_none());
+    let house = House::with(&read_only.to_string());
+    assert_eq!(code(house.propose("INV-1", "kind").await), Code::ProposalsDisabled);
+    house.runtime.read("billing.inspect_invoice", r#"{"invoice_id":"INV-1"}"#, &Caller::FromContract).await.unwrap();
+    assert_eq!(house.workspace.ask("SELECT count(*) FROM executions"), 0);
+}
