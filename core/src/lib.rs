@@ -1,9 +1,20 @@
-//! Signoff: agents propose, people sign off, the change lands exactly once.
+#![cfg_attr(feature = "sqlite", doc = include_str!("../../README.md"))]
+#![cfg_attr(not(feature = "sqlite"), doc = "Signoff: agents propose, people sign off, the change lands exactly once.")]
+//!
+//! How it works inside: [`docs::architecture`].
+//!
+//! # Features
+//! - `sqlite` (default): SQLite as a source and as the embedded ledger.
+//! - `runtime`: the proposal runtime without an engine.
+//! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
+//! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.
 
 pub mod catalogue;
 pub mod contract;
 #[cfg(feature = "runtime")]
 pub mod database;
+#[cfg(doc)]
+pub mod docs;
 pub mod error;
 #[cfg(feature = "runtime")]
 pub mod executor;

@@ -267,6 +267,28 @@ fn an_omitted_optional_argument_leaves_its_column_alone() {
 }
 
 #[test]
+fn a_version_that_cannot_tell_is_refused_with_its_own_code() {
+    let workspace = Workspace::new();
+    let app = workspace.app();
+    app.execute_batch(
+        "CREATE TABLE copy AS SELECT * FROM invoices; DROP TABLE invoices; ALTER TABLE copy RENAME TO invoices",
+    )
+    .unwrap();
+    let propose = || workspace.json(["propose", WAIVE, "--json", REASON]).expect(1).error_code();
+    app.execute("UPDATE invoices SET updated_at = NULL", []).unwrap();
+    assert_eq!(propose(), "VERSION_IS_NULL");
+    app.execute("UPDATE invoices SET updated_at = CAST('1.5' AS REAL)", []).unwrap();
+    app.execute_batch("CREATE TABLE real AS SELECT * FROM invoices WHERE 0; ALTER TABLE invoices DROP COLUMN updated_at; ALTER TABLE invoices ADD COLUMN updated_at REAL DEFAULT 1.5").unwrap();
+    assert_eq!(propose(), "VERSION_TYPE_UNSUPPORTED");
+    app.execute("INSERT INTO invoices (id, tenant_id) VALUES ('INV-3001', 'acme')", []).unwrap();
+    assert_eq!(propose(), "ROW_NOT_UNIQUE");
+    app.execute_batch("ALTER TABLE invoices DROP COLUMN updated_at").unwrap();
+    assert_eq!(propose(), "SOURCE_OBJECT_NOT_FOUND");
+    app.execute_batch("DROP TABLE invoices").unwrap();
+    assert_eq!(propose(), "SOURCE_OBJECT_NOT_FOUND");
+}
+
+#[test]
 fn secrets_in_a_row_are_redacted_compared_and_never_printed() {
     let workspace = Workspace::new();
     let secret = "postgres://app:planted-secret@db/app";

@@ -160,7 +160,7 @@ impl Guard {
     /// Starts a guard: the machine and its first step. The redactor compares values that were recorded redacted.
     ///
     /// # Errors
-    /// `PATCH_COLUMN_NOT_ALLOWED` for a patch outside the allow-list or on the key, tenant or version column.
+    /// `NO_CHANGE` for an UPDATE of nothing; `PATCH_COLUMN_NOT_ALLOWED` for a patch outside the allow-list or on the key, tenant or version column.
     pub fn start(job: GuardJob, redactor: Option<Redactor>) -> Result<(Self, Step)> {
         for column in job.patch.keys() {
             let guarded = *column == job.key_column
@@ -169,6 +169,9 @@ impl Guard {
             if guarded || !job.allowed_columns.contains(column) {
                 return Err(Error::new(Code::PatchColumnNotAllowed).with("column", column));
             }
+        }
+        if job.patch.is_empty() && job.effect == Effect::Update {
+            return Err(Code::NoChange.into());
         }
         let fingerprint = job.fingerprint()?;
         let begin = Step::Begin(plain(job.dialect.begin()));
