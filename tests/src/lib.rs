@@ -3,6 +3,8 @@
 //! Effects are counted by triggers in the source database: `effects` gets a row whenever an invoice's value really
 //! changed, `executions` one for every UPDATE that ran. Signoff never writes to either.
 
+pub mod library;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
