@@ -319,6 +319,37 @@ pub struct Writeback {
 pub enum WritebackCommand {
     /// Create the receipts table in a source, or bring it up to date
     Migrate(WritebackMigrate),
+    /// Print the SQL that creates the receipts table, one statement a line
+    Migration(WritebackSql),
+    /// Print the SQL that lets a writer's role use the receipts table, one statement a line
+    Grants(WritebackGrants),
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackSql {
+    /// The engine
+    #[arg(long, value_enum)]
+    pub engine: SqlEngine,
+    /// The schema of the receipts table [default: public, on SQLite main]
+    #[arg(long, value_name = "NAME")]
+    pub schema: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackGrants {
+    #[command(flatten)]
+    pub sql: WritebackSql,
+    /// The role that applies changes
+    #[arg(long, value_name = "ROLE")]
+    pub writer_role: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SqlEngine {
+    Postgres,
+    Sqlite,
 }
 
 #[derive(Debug, Args)]
@@ -354,7 +385,11 @@ impl Arguments {
             },
             Command::Store(Store { command: StoreCommand::Verify(verify) }) => verify.json.json,
             Command::Store(Store { command: StoreCommand::Stats(flag) }) => flag.json,
-            Command::Writeback(Writeback { command: WritebackCommand::Migrate(migrate) }) => migrate.json.json,
+            Command::Writeback(writeback) => match &writeback.command {
+                WritebackCommand::Migrate(migrate) => migrate.json.json,
+                WritebackCommand::Migration(sql) => sql.json.json,
+                WritebackCommand::Grants(grants) => grants.sql.json.json,
+            },
         };
         short || self.global.format == Format::Json
     }

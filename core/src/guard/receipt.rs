@@ -14,6 +14,14 @@ pub struct ReceiptTable {
 }
 
 impl ReceiptTable {
+    /// v1's name, in this schema.
+    ///
+    /// # Errors
+    /// None in practice: the name is an identifier.
+    pub fn in_schema(schema: Identifier) -> Result<Self> {
+        Ok(Self { schema, name: Identifier::new("synapsor_writeback_receipts")? })
+    }
+
     /// The table as SQL.
     #[must_use]
     pub fn sql(&self) -> String {

@@ -170,5 +170,5 @@ fn receipts_table(source: &Source) -> Result<ReceiptTable> {
         (None, Engine::Sqlite) => Identifier::new("main")?,
         (None, _) => Identifier::new("public")?,
     };
-    Ok(ReceiptTable { schema, name: Identifier::new("synapsor_writeback_receipts")? })
+    ReceiptTable::in_schema(schema)
 }

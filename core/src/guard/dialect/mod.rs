@@ -262,6 +262,22 @@ impl Dialect {
         ]
     }
 
+    /// What a writer's role needs to use the receipts table, one statement each; none where the engine has no roles. The
+    /// role is quoted as a name.
+    #[must_use]
+    pub fn receipts_grants(self, table: &ReceiptTable, role: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite => Vec::new(),
+            Self::Postgres => {
+                let role = format!("\"{}\"", role.replace('"', "\"\""));
+                vec![
+                    format!("GRANT USAGE ON SCHEMA {} TO {role}", table.schema.quoted()),
+                    format!("GRANT SELECT, INSERT, UPDATE ON TABLE {} TO {role}", table.sql()),
+                ]
+            }
+        }
+    }
+
     /// What brings a receipts table made by v1 up to date: nullable columns only, old rows stay as they are.
     #[must_use]
     pub fn receipts_upgrade(self, table: &ReceiptTable, missing: &[&str]) -> Vec<String> {
