@@ -146,7 +146,7 @@ pub enum ProposalsCommand {
     /// Reject
     Reject(Decide),
     /// Withdraw
-    Cancel(Decide),
+    Cancel(Cancel),
 }
 
 #[derive(Debug, Args)]
@@ -193,6 +193,15 @@ pub struct Decide {
     pub reason: Option<String>,
     #[command(flatten)]
     pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    pub decide: Decide,
+    /// Also an attempt that has not ended and whose lease still holds
+    #[arg(long)]
+    pub resume: bool,
 }
 
 #[derive(Debug, Args)]
@@ -373,9 +382,8 @@ impl Arguments {
             Command::Proposals(proposals) => match &proposals.command {
                 ProposalsCommand::List(list) => list.json.json,
                 ProposalsCommand::Show(show) => show.json.json,
-                ProposalsCommand::Approve(decide)
-                | ProposalsCommand::Reject(decide)
-                | ProposalsCommand::Cancel(decide) => decide.json.json,
+                ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) => decide.json.json,
+                ProposalsCommand::Cancel(cancel) => cancel.decide.json.json,
             },
             Command::Apply(apply) => apply.json.json,
             Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,

@@ -415,3 +415,143 @@ fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says() {
     assert_eq!(workspace.json(["apply", &id, "--dry-run"]).expect(1).error_code(), "RECEIPT_TABLE_MISSING");
     workspace.run(["apply", &id]).expect(0);
 }
+
+#[test]
+fn another_tenants_row_is_not_replaced_by_a_clash() {
+    let workspace = Workspace::new();
+    let app = workspace.app();
+    // A column can declare that a clash deletes the other row, whosever it is.
+    app.execute_batch(
+        "CREATE TABLE copy (id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, customer_id TEXT, status TEXT, balance_cents INTEGER,
+           late_fee_cents INTEGER, waiver_reason TEXT UNIQUE ON CONFLICT REPLACE, updated_at TEXT);
+         INSERT INTO copy SELECT id, tenant_id, customer_id, status, balance_cents, late_fee_cents, CASE id WHEN 'INV-9001' THEN 'victim' END, updated_at FROM invoices;
+         DROP TABLE invoices; ALTER TABLE copy RENAME TO invoices;",
+    )
+    .unwrap();
+    let id = workspace.approved("INV-3001", "victim");
+    assert_eq!(workspace.json(["apply", &id]).expect(1).error_code(), "SOURCE_REJECTED");
+    assert_eq!(workspace.ask("SELECT count(*) FROM invoices WHERE waiver_reason = 'victim' AND id = 'INV-9001'"), 1);
+    assert_eq!(workspace.state(&id), "approved");
+}
+
+#[test]
+fn whoever_acts_has_a_name_and_keeps_secrets_to_themselves() {
+    let workspace = Workspace::new();
+    let id = workspace.approved("INV-3001", "kind");
+    assert_eq!(workspace.json(["apply", &id, "--runner", ""]).expect(2).error_code(), "ACTOR_INVALID");
+    assert_eq!(workspace.state(&id), "approved");
+    assert_eq!(
+        workspace.json(["proposals", "cancel", &id, "--yes", "--actor", " "]).expect(2).error_code(),
+        "ACTOR_INVALID"
+    );
+    let secret = "postgres://u:planted@h/db";
+    for command in [
+        vec!["proposals", "cancel", &id, "--yes", "--reason", secret],
+        vec!["proposals", "reject", &id, "--yes", "--reason", secret],
+    ] {
+        assert_eq!(workspace.json(command).expect(1).error_code(), "SECRET_MATERIAL_REJECTED");
+    }
+    assert_eq!(
+        workspace.json(["proposals", "cancel", &id, "--yes", "--actor", secret]).expect(2).error_code(),
+        "ACTOR_INVALID"
+    );
+    workspace.json(["propose", secret, "--json", "{}"]).expect(1);
+    let bytes = [
+        std::fs::read(workspace.path("ledger.db")).unwrap(),
+        std::fs::read(workspace.path("ledger.db-wal")).unwrap_or_default(),
+    ]
+    .concat();
+    assert!(!String::from_utf8_lossy(&bytes).contains("planted"));
+    let none = workspace
+        .command()
+        .args(["proposals", "reject", &id, "--yes", "--reason", "x"])
+        .env("SIGNOFF_OPERATOR_ROLES", "")
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(4), "set and empty means no roles");
+    workspace.run(["store", "verify"]).expect(0);
+}
+
+#[test]
+fn a_reviewer_sees_the_whole_text_and_nothing_else() {
+    let workspace = Workspace::new();
+    let tail = "AND BALANCE REFUNDED IN FULL";
+    let id = workspace.propose("INV-3001", &format!("{}{tail}", "harmless ".repeat(40)));
+    assert!(workspace.run(["proposals", "show", &id]).expect(0).out.contains(tail));
+    workspace.run(["proposals", "cancel", &id, "--yes"]).expect(0);
+    let id = workspace.propose("INV-3001", "a\nb\" -> \"c\u{202e}\u{ad}\u{3164}");
+    let shown = workspace.run(["proposals", "show", &id]).expect(0).out;
+    assert!(shown.contains(r#"null -> "a\nb\" -> \"c\u{202e}\u{ad}\u{3164}""#), "{shown}");
+}
+
+#[test]
+fn a_stand_in_for_a_secret_is_not_the_secret() {
+    let workspace = Workspace::new();
+    workspace
+        .app()
+        .execute("UPDATE invoices SET status = 'postgres://u:hunter2@h/db' WHERE id = 'INV-3001'", [])
+        .unwrap();
+    let id = workspace.approved("INV-3001", "kind");
+    let shown = workspace.json(["proposals", "show", &id]).expect(0).json();
+    let stand_in = shown["change_set"]["before"]["status"].as_str().unwrap();
+    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [stand_in]).unwrap();
+    assert_eq!(
+        workspace.json(["apply", &id]).expect(3).json()["receipt"]["receipt"]["safe_error_code"],
+        "ROW_CHANGED_AFTER_PROPOSAL"
+    );
+}
+
+#[test]
+fn an_attempt_that_a_crash_left_can_be_withdrawn() {
+    let fault = signoff_tests::binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
+    for (point, end) in [("fault:apply.intent", "canceled"), ("fault:apply.effect", "applied")] {
+        let workspace = Workspace::new();
+        let id = workspace.approved("INV-3001", "kind");
+        let killed = workspace.command_of(&fault).args(["apply", &id]).env("SIGNOFF_FAULT_AT", point).status().unwrap();
+        assert_eq!(killed.code(), None);
+        assert_eq!(workspace.json(["proposals", "cancel", &id, "--yes"]).expect(1).error_code(), "ATTEMPT_IN_FLIGHT");
+        workspace.run(["proposals", "cancel", &id, "--yes", "--resume"]).expect(0);
+        assert_eq!(workspace.state(&id), end);
+        assert_eq!(workspace.effects("INV-3001"), i64::from(end == "applied"));
+        workspace.run(["store", "verify"]).expect(0);
+    }
+}
+
+#[test]
+fn a_receipts_table_that_lost_its_key_gives_a_key_once() {
+    let fault = signoff_tests::binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
+    let workspace = Workspace::new();
+    let app = workspace.app();
+    app.execute_batch("ALTER TABLE synapsor_writeback_receipts RENAME TO old; CREATE TABLE synapsor_writeback_receipts AS SELECT * FROM old; DROP TABLE old").unwrap();
+    let id = workspace.approved("INV-3001", "kind");
+    let killed = workspace
+        .command_of(&fault)
+        .args(["apply", &id])
+        .env("SIGNOFF_FAULT_AT", "fault:apply.effect")
+        .status()
+        .unwrap();
+    assert_eq!(killed.code(), None);
+    assert_eq!(workspace.json(["apply", &id, "--resume"]).expect(0).json()["status"], "already_applied");
+    assert_eq!(workspace.effects("INV-3001"), 1);
+    let refused = workspace.json(["writeback", "migrate"]).expect(1);
+    assert_eq!(refused.error_code(), "RECEIPT_TABLE_OUTDATED");
+    assert!(refused.out.contains("CREATE UNIQUE INDEX"), "{}", refused.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn open_files_are_spoken_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("ledger.db"), "").unwrap();
+    workspace.propose("INV-3001", "kind");
+    let mode = |name: &str| std::fs::metadata(workspace.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("ledger.db"), 0o600, "an empty file that becomes a ledger becomes private");
+    std::fs::set_permissions(workspace.path("ledger.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(workspace.run(["store", "verify"]).expect(0).err.contains("chmod 600"));
+    assert_eq!(
+        workspace.json(["propose", WAIVE, "--sample", "--store", "z.key"]).expect(1).error_code(),
+        "LEDGER_UNAVAILABLE"
+    );
+    assert!(!workspace.path("z.key").exists());
+}

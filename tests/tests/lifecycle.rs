@@ -187,7 +187,7 @@ async fn decisions_are_bound_to_hash_version_role_and_person() {
     assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalNotPending);
     house.runtime.reject(&seen, &lead(), "second thoughts".into()).await.unwrap();
     assert_eq!(code(house.apply(&seen).await), Code::ProposalNotApproved);
-    assert_eq!(code(house.runtime.cancel(&seen.proposal_id, &lead(), None).await), Code::ProposalNotCancelable);
+    assert_eq!(code(house.runtime.cancel(&seen.proposal_id, &lead(), None, false).await), Code::ProposalNotCancelable);
     assert_eq!(house.workspace.executions("INV-1"), 0);
 }
 
@@ -221,7 +221,7 @@ async fn canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever() {
         fault.store(true, Ordering::SeqCst);
         assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
         fault.store(false, Ordering::SeqCst);
-        let record = house.runtime.cancel(&seen.proposal_id, &lead(), None).await.unwrap();
+        let record = house.runtime.cancel(&seen.proposal_id, &lead(), None, false).await.unwrap();
         assert_eq!(record.state, if landed { State::Applied } else { State::Canceled });
         let after = house.apply(&seen).await.unwrap();
         assert_eq!(after, if landed { Ending::AlreadyApplied } else { Ending::Canceled });

@@ -306,7 +306,7 @@ fn people_and_the_clock_agree_on_one_history() {
             match event {
                 Event::Approve => block(runtime.approve(&seen, &lead(), None)).map(|_| true),
                 Event::Reject => block(runtime.reject(&seen, &lead(), "no".to_owned())).map(|_| true),
-                Event::Cancel => block(runtime.cancel(record.id(), &lead(), None)).map(|_| true),
+                Event::Cancel => block(runtime.cancel(record.id(), &lead(), None, false)).map(|_| true),
                 // It answers whether the time is over, which it is not for an approval made just before.
                 _ => block(runtime.expire(record.id())),
             }

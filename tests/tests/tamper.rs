@@ -399,3 +399,91 @@ fn the_key_is_never_made_anew_and_another_one_is_refused() {
     let ran = workspace.command().args(["apply", &id]).env("SIGNOFF_LEDGER_KEY", given.trim()).output().unwrap();
     assert!(ran.status.success());
 }
+
+#[test]
+fn what_is_planted_in_the_schema_is_found_and_never_runs() {
+    for (name, sql) in [
+        (
+            "a trigger",
+            "CREATE TRIGGER t AFTER INSERT ON receipts BEGIN UPDATE receipts SET document = '{}' WHERE seq = new.seq; END",
+        ),
+        ("a silencer", "CREATE TRIGGER t BEFORE INSERT ON query_audit BEGIN SELECT raise(IGNORE); END"),
+        ("a view", "ALTER TABLE evidence RENAME TO e; CREATE VIEW evidence AS SELECT * FROM e"),
+        ("a column", "ALTER TABLE query_audit ADD COLUMN g TEXT"),
+        ("a table", "CREATE TABLE planted (x)"),
+        ("no index", "DROP INDEX standings_active"),
+        ("no chain", "DROP TABLE chain"),
+    ] {
+        let workspace = Workspace::new();
+        let id = workspace.approved("INV-3001", "tampering");
+        workspace.intruder("ledger.db").execute_batch(sql).unwrap();
+        refused_everywhere(&workspace, &id, name);
+    }
+}
+
+#[test]
+fn a_trigger_planted_under_an_open_ledger_never_runs() {
+    use signoff::ledger::{Ledger, LedgerOptions, NewRead, SqliteLedger};
+    use signoff::primitives::{Clock, SystemClock, SystemIds};
+    let workspace = Workspace::new();
+    workspace.approved("INV-3001", "tampering");
+    let open =
+        SqliteLedger::open(LedgerOptions::existing(workspace.path("ledger.db")), &SystemClock, &SystemIds).unwrap();
+    let silencer = "CREATE TRIGGER t BEFORE INSERT ON query_audit BEGIN SELECT raise(IGNORE); END";
+    workspace.intruder("ledger.db").execute_batch(silencer).unwrap();
+    let read = NewRead { at: SystemClock.now(), actor: "a".into(), evidence: None, audit: json!({ "outcome": "x" }) };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(open.record_read(read)).unwrap_err();
+    assert_eq!(error.code().as_str(), "LEDGER_TAMPERED");
+}
+
+#[test]
+fn what_another_ledger_signed_with_the_same_key_fits_no_other() {
+    let workspace = Workspace::with_invoices(1);
+    workspace.approved("INV-3001", "ours");
+    let key = std::fs::read(workspace.path("ledger.key")).unwrap();
+    // A longer ledger under the same key: its proposal stands beyond our head.
+    std::fs::write(workspace.path("other.key"), key).unwrap();
+    for reason in ["one", "two", "three"] {
+        let arguments = json!({ "invoice_id": "INV-1", "reason": reason }).to_string();
+        let ran = workspace
+            .json(["propose", "billing.propose_late_fee_waiver", "--json", &arguments, "--store", "other.db"])
+            .expect(0);
+        let id = signoff_tests::proposal_id(&ran.json());
+        workspace.run(["proposals", "approve", &id, "--yes", "--store", "other.db"]).expect(0);
+        if reason != "three" {
+            workspace.run(["proposals", "cancel", &id, "--yes", "--store", "other.db"]).expect(0);
+        }
+    }
+    let ledger = workspace.intruder("ledger.db");
+    ledger.execute("ATTACH ?1 AS other", [workspace.path("other.db").display().to_string()]).unwrap();
+    for table in ["events", "proposals", "standings", "evidence", "query_audit", "approvals"] {
+        ledger
+            .execute_batch(&format!("INSERT OR IGNORE INTO main.{table} SELECT * FROM other.{table} WHERE seq > 2"))
+            .unwrap();
+    }
+    let grafted: String = ledger
+        .query_row("SELECT proposal_id FROM main.proposals ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
+        .unwrap();
+    drop(ledger);
+    for command in [vec!["apply", &grafted], vec!["proposals", "show", &grafted], vec!["store", "verify"]] {
+        assert_eq!(workspace.json(command).expect(4).error_code(), "LEDGER_TAMPERED");
+    }
+    assert_eq!(workspace.ask("SELECT count(*) FROM executions"), 0);
+}
+
+#[test]
+fn an_emptied_ledger_is_not_begun_anew() {
+    let workspace = Workspace::new();
+    workspace.approved("INV-3001", "tampering");
+    let ledger = workspace.intruder("ledger.db");
+    let tables = rows(&ledger, "SELECT 0, name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
+    for (_, table) in tables {
+        ledger.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    ledger.execute_batch("PRAGMA user_version = 0").unwrap();
+    drop(ledger);
+    assert_eq!(workspace.json(["store", "verify"]).expect(4).error_code(), "LEDGER_TAMPERED");
+    let again = workspace.json(["propose", "billing.propose_late_fee_waiver", "--sample"]).expect(4);
+    assert_eq!(again.error_code(), "LEDGER_TAMPERED");
+}

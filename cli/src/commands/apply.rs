@@ -29,12 +29,19 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
     };
     tell(&applied, output);
     match applied.ending {
-        Ending::Unknown => {
-            let cause = applied.record.standing.last_error.as_deref().unwrap_or(Code::OutcomeUnknown.as_str());
-            Err(Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause))
-        }
+        Ending::Unknown => Err(unknown(&applied)),
         _ => Ok(exit(&applied.ending).into()),
     }
+}
+
+/// Why nobody knows: this attempt's answer was lost, or an earlier one's, and this one could not find out.
+fn unknown(applied: &Applied) -> Error {
+    let lost = Code::OutcomeUnknown.as_str();
+    let cause = match applied.record.standing.last_error.as_deref() {
+        Some(code) if code != lost => format!("an earlier attempt is unresolved, and this one ended with {code}"),
+        _ => "the answer to COMMIT was lost".to_owned(),
+    };
+    Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause)
 }
 
 fn exit(ending: &Ending) -> Exit {

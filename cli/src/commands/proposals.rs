@@ -25,7 +25,10 @@ pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) ->
         }
         ProposalsCommand::Approve(decision) => decide(&runtime, Verdict::Approve, decision, output).await,
         ProposalsCommand::Reject(decision) => decide(&runtime, Verdict::Reject, decision, output).await,
-        ProposalsCommand::Cancel(decision) => decide(&runtime, Verdict::Cancel, decision, output).await,
+        ProposalsCommand::Cancel(cancel) => {
+            let verdict = Verdict::Cancel { take_over: cancel.resume };
+            decide(&runtime, verdict, &cancel.decide, output).await
+        }
     }
 }
 
@@ -62,7 +65,7 @@ async fn list(runtime: &Runtime, arguments: &ProposalsList, output: &mut Output)
 enum Verdict {
     Approve,
     Reject,
-    Cancel,
+    Cancel { take_over: bool },
 }
 
 impl Verdict {
@@ -70,7 +73,7 @@ impl Verdict {
         match self {
             Self::Approve => "approve",
             Self::Reject => "reject",
-            Self::Cancel => "cancel",
+            Self::Cancel { .. } => "cancel",
         }
     }
 }
@@ -96,7 +99,7 @@ async fn decide(runtime: &Runtime, verdict: Verdict, arguments: &Decide, output:
     let decided = match verdict {
         Verdict::Approve => runtime.approve(&seen, &actor, reason).await?,
         Verdict::Reject => runtime.reject(&seen, &actor, reason.unwrap_or_default()).await?,
-        Verdict::Cancel => runtime.cancel(&seen.proposal_id, &actor, reason).await?,
+        Verdict::Cancel { take_over } => runtime.cancel(&seen.proposal_id, &actor, reason, take_over).await?,
     };
     answer(&decided, output);
     output.line(format!("Proposal {} is {}.", decided.id(), decided.state));
@@ -159,7 +162,8 @@ fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
     let user = || environment.get("USER").or_else(|| environment.get("LOGNAME"));
     let id = arguments.actor.clone().or_else(user).unwrap_or_else(|| "local_operator".to_owned());
     let roles = if arguments.role.is_empty() {
-        match environment.get("SIGNOFF_OPERATOR_ROLES") {
+        // Set and empty means: no roles.
+        match std::env::var("SIGNOFF_OPERATOR_ROLES").ok() {
             Some(list) => list.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect(),
             None => record.required_role().map(str::to_owned).into_iter().collect(),
         }

@@ -1,6 +1,6 @@
 //! What people look at: a proposal with its exact diff, at 80 columns.
 
-use signoff::error::printable;
+use signoff::error::{printable, quoted};
 use signoff::ledger::ProposalRecord;
 use signoff::primitives::Scalar;
 use signoff::protocol::{ChangeSet, State};
@@ -17,10 +17,10 @@ pub fn diff(set: &ChangeSet, output: &mut Output) {
     }
 }
 
-/// A value with everything visible that could mislead.
+/// A value, whole, with everything visible that could mislead.
 pub fn shown(value: &Scalar) -> String {
     match value {
-        Scalar::Text(text) => format!("\"{}\"", printable(text)),
+        Scalar::Text(text) => quoted(text),
         other => other.to_string(),
     }
 }

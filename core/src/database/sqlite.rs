@@ -245,6 +245,18 @@ impl SqliteDatabase {
             .prepare(&format!("SELECT name FROM {}.pragma_table_info('{}')", table.schema.quoted(), table.name))
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
             .map_err(failed)?;
+        if !existing.is_empty() && !key_is_unique(&connection, table).map_err(failed)? {
+            return Err(Error::new(Code::ReceiptTableOutdated)
+                .with("table", table.sql())
+                .with("columns", "a unique key on (tenant_id, idempotency_key)")
+                .with(
+                    "ddl",
+                    format!(
+                        "CREATE UNIQUE INDEX synapsor_writeback_key ON {} (tenant_id, idempotency_key)",
+                        table.name
+                    ),
+                ));
+        }
         let statements = if existing.is_empty() {
             Dialect::Sqlite.receipts_ddl(table)
         } else {
@@ -299,6 +311,19 @@ impl Database for SqliteDatabase {
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
         self.blocking(move |database| database.migrate_blocking(&table)).await
     }
+}
+
+/// Does a unique index hold the key? A table that was copied without its keys would give a key twice.
+fn key_is_unique(connection: &Connection, table: &ReceiptTable) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT group_concat(c.name, ',') FROM pragma_index_list('{name}', '{schema}') AS i JOIN pragma_index_info(i.name, '{schema}') AS c WHERE i.\"unique\" = 1 AND i.partial = 0 GROUP BY i.name",
+        name = table.name,
+        schema = table.schema,
+    );
+    let indexes: Vec<String> =
+        connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let ours = ["tenant_id,idempotency_key", "idempotency_key,tenant_id", "idempotency_key"];
+    Ok(indexes.iter().any(|columns| ours.contains(&columns.as_str())))
 }
 
 struct Column {

@@ -189,11 +189,12 @@ catalogue! {
     LeaseExpired = "WRITEBACK_LEASE_EXPIRED", Operator, 409, Refused, once, "the job's lease ended at {at}", "apply the proposal by its id: the job is derived anew";
     TransitionNotAllowed = "TRANSITION_NOT_ALLOWED", Operator, 409, Refused, once, "event {event} does not apply to a proposal that is {state}";
     RoleRequired = "ROLE_REQUIRED", Operator, 403, Refused, once, "deciding on `{proposal}` needs role {role}";
+    ActorInvalid = "ACTOR_INVALID", Operator, 400, Usage, once, "{what} needs a name: not empty, without control characters, not a credential";
     SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it";
     ShadowWritebackDisabled = "SHADOW_WRITEBACK_DISABLED", Operator, 409, Refused, once, "`{proposal}` is a shadow proposal: it is compared, never approved or applied";
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";
-    AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, or take over with `apply {proposal} --resume`";
+    AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, take it over with `apply {proposal} --resume`, or withdraw it with `proposals cancel {proposal} --resume`";
     FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` was taken over by a later one";
     RowBusy = "ROW_BUSY", Operator, 409, Failed, again, "another change to the same row is being applied: `{other}`";
     ExecutorNotAvailable = "EXECUTOR_NOT_AVAILABLE", Operator, 501, Refused, once, "executor `{executor}` of type {type} is not in this build; the proposal stays approved";
@@ -205,7 +206,7 @@ catalogue! {
     LedgerBusy = "LEDGER_BUSY", Operator, 503, Failed, again, "the ledger at {path} stayed locked for 30 seconds";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";
     LedgerFormatUnknown = "LEDGER_FORMAT_UNKNOWN", Operator, 500, Refused, once, "the ledger has format {found}; this build knows up to {known}", "use a newer signoff";
-    LedgerTampered = "LEDGER_TAMPERED", Operator, 409, Refused, once, "the ledger does not verify at {at}: {problem}", "`signoff store verify` names the first broken event; nothing was decided or written";
+    LedgerTampered = "LEDGER_TAMPERED", Operator, 409, Refused, once, "the ledger does not verify at {at}: {problem}", "`signoff store verify` names the first broken event; restore a copy that verifies";
     LedgerCheckpointMismatch = "LEDGER_CHECKPOINT_MISMATCH", Operator, 409, Refused, once, "the ledger does not contain the expected checkpoint {expected}: it has {size} events";
     LedgerKeyMissing = "LEDGER_KEY_MISSING", Operator, 500, Refused, once, "the key of the ledger is not at {path}", "restore the key file, or set SIGNOFF_LEDGER_KEY; a lost key is never made anew";
     LedgerKeyMismatch = "LEDGER_KEY_MISMATCH", Operator, 500, Refused, once, "the key at {path} is not the one this ledger was made with";
@@ -227,7 +228,7 @@ catalogue! {
     WriteBlocked = "WRITE_BLOCKED", Operator, 409, Failed, once, "the UPDATE touched no row: a trigger or a policy swallowed it; it was rolled back";
     StoredValueDiffers = "STORED_VALUE_DIFFERS", Operator, 409, Failed, once, "after the write column `{column}` did not hold the approved value; it was rolled back", "a trigger or a type changed it: what lands must be what was approved";
     PatchColumnNotAllowed = "PATCH_COLUMN_NOT_ALLOWED", Operator, 422, Refused, once, "column `{column}` is not in the allow-list";
-    OutcomeUnknown = "OUTCOME_UNKNOWN", Operator, 503, Unknown, again, "the answer to COMMIT was lost: whether `{proposal}` landed is not known", "run `signoff apply {proposal} --resume`: the source's own receipt tells";
+    OutcomeUnknown = "OUTCOME_UNKNOWN", Operator, 503, Unknown, again, "whether `{proposal}` landed is not known: {cause}", "`signoff apply {proposal} --resume` asks the source's own receipt; `signoff proposals cancel {proposal}` forbids it, unless it has landed";
 
     // The command line, and what must not happen.
     Usage = "USAGE", Operator, 400, Usage, once, "{problem}", "{hint}";

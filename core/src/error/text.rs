@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Input from outside, safe to print: control, bidirectional and zero-width characters become `\u{…}`, and more than
-/// 200 characters are cut with `…`.
+/// Input from outside, safe to print: hidden characters become `\u{…}`, and more than 200 characters are cut with `…`.
 #[must_use]
 pub fn printable(input: &str) -> String {
     let mut out = String::with_capacity(input.len());
@@ -17,15 +16,46 @@ pub fn printable(input: &str) -> String {
     out
 }
 
+/// A text that somebody decides on, whole and unambiguous: in double quotes, with those and backslashes escaped, and
+/// every hidden character as its escape. Two different texts never look the same by it.
+#[must_use]
+pub fn quoted(input: &str) -> String {
+    let mut out = String::with_capacity(input.len() + 2);
+    out.push('"');
+    for character in input.chars() {
+        match character {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(character);
+            }
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            other => push_visible(&mut out, other),
+        }
+    }
+    out.push('"');
+    out
+}
+
 fn push_visible(out: &mut String, character: char) {
-    let hidden = character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}');
-    if hidden {
+    if hidden(character) {
         // Writing to a String cannot fail.
         let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
     } else {
         out.push(character);
     }
+}
+
+/// Controls, spaces that are not the space, and what Unicode calls default ignorable or bidirectional: characters that
+/// show nothing, or show another thing than they are.
+fn hidden(character: char) -> bool {
+    character.is_control()
+        || (character.is_whitespace() && character != ' ')
+        || matches!(u32::from(character),
+            0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e
+            | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1_bca0..=0x1_bca3
+            | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_0fff)
 }
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip of the fingers.
@@ -64,6 +94,13 @@ mod tests {
     fn hidden_characters_are_shown() {
         assert_eq!(printable("a\u{202e}b\u{1b}[31m\n"), "a\\u{202e}b\\u{1b}[31m\\u{a}");
         assert_eq!(printable(&"x".repeat(300)).chars().count(), 201);
+    }
+
+    #[test]
+    fn what_is_decided_on_is_whole_and_unambiguous() {
+        assert_eq!(quoted("a\nb\" -> \"c\\"), r#""a\nb\" -> \"c\\""#);
+        assert_eq!(quoted("a\u{ad}\u{3164}\u{e0041}\u{a0}"), r#""a\u{ad}\u{3164}\u{e0041}\u{a0}""#);
+        assert_eq!(quoted(&"x".repeat(500)).len(), 502);
     }
 
     #[test]

@@ -280,14 +280,9 @@ impl Guard {
         let d = job.dialect;
         let p = |n| d.placeholder(n);
         let sql = format!(
-            "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) VALUES ({}, {}, {}, {}, {}, 'in_progress', {}) ON CONFLICT DO NOTHING",
+            "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) {} ON CONFLICT DO NOTHING",
             job.receipts.sql(),
-            p(1),
-            p(2),
-            p(3),
-            p(4),
-            p(5),
-            d.timestamp(6),
+            d.claim_values(&job.receipts, [p(1), p(2), p(3), p(4), p(5), "'in_progress'".to_owned(), d.timestamp(6)]),
         );
         let params = [
             &job.tenant_id,
@@ -441,7 +436,8 @@ impl Guard {
         }
         let condition = self.identity(&mut params);
         let sql = format!(
-            "UPDATE {}.{} SET {} WHERE {condition}",
+            "{} {}.{} SET {} WHERE {condition}",
+            job.dialect.update(),
             job.schema.quoted(),
             job.table.quoted(),
             assignments.join(", ")

@@ -120,6 +120,12 @@ impl MacKey {
         Some(mac)
     }
 
+    /// Another key, for one named use of this one.
+    #[must_use]
+    pub fn derive(&self, domain: &str, name: &str) -> Self {
+        Self::new(self.tag(domain, name.as_bytes()))
+    }
+
     /// A name for the key that tells nothing about it: 16 hex digits.
     #[must_use]
     pub fn id(&self) -> String {

@@ -114,9 +114,10 @@ impl ExecutionReceipt {
     /// Fills `receipt_hash` with [`Self::digest`]; what it held does not matter.
     ///
     /// # Errors
-    /// `NUMBER_NOT_EXACT`.
+    /// `NUMBER_NOT_EXACT`, and those of [`Self::validate`]: what is sealed can be read again.
     pub fn seal(mut self) -> Result<Self> {
         self.receipt_hash = self.digest()?.to_string();
+        self.validate()?;
         Ok(self)
     }
 

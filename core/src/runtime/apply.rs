@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Runtime;
-use super::decide::check_approver;
+use super::decide::{check_approver, check_name};
 use crate::contract::{Capability, Mode};
 use crate::error::{Code, Error, Result};
 use crate::executor::{Ended, Execution};
@@ -122,14 +122,15 @@ impl Runtime {
     }
 
     /// Resolves an unknown outcome so that the change never lands, if it has not.
-    pub(super) async fn tombstone(&self, proposal_id: &str, actor: &str) -> Result<Applied> {
+    pub(super) async fn tombstone(&self, proposal_id: &str, actor: &str, take_over: bool) -> Result<Applied> {
         let runtime = self.clone();
-        let options = ApplyOptions { runner: actor.to_owned(), ..ApplyOptions::default() };
+        let options = ApplyOptions { runner: actor.to_owned(), resume: take_over, ..ApplyOptions::default() };
         let id = proposal_id.to_owned();
         detached(async move { runtime.attempt(&id, &options, Some(Purpose::Tombstone)).await }).await
     }
 
     async fn attempt(&self, id: &str, options: &ApplyOptions, wanted: Option<Purpose>) -> Result<Applied> {
+        check_name("a runner", &options.runner)?;
         loop {
             let record = self.ledger.load(id).await?;
             if let Some(stored) = stored_outcome(&record)? {
@@ -240,7 +241,9 @@ impl Runtime {
             return Err(missing());
         }
         check_approver(record, &approval.approver, &approval.roles)?;
-        match approval.expires_at {
+        // Approved without this contract at hand, it still does not outlive what the contract allows.
+        let allowed = self.contract().and_then(|contract| contract.approval_ttl.end(approval.decided_at));
+        match approval.expires_at.into_iter().chain(allowed).min() {
             Some(end) if end <= now => {
                 Err(Error::new(Code::ApprovalExpired).with("proposal", record.id()).with("at", end))
             }

@@ -4,7 +4,7 @@ use super::Runtime;
 use crate::contract::Mode;
 use crate::error::{Code, Error, Result};
 use crate::ledger::{Advance, Advanced, Decision, ProposalRecord, Standing};
-use crate::primitives::{Instant, Lifetime};
+use crate::primitives::{Instant, Lifetime, looks_secret};
 use crate::protocol::{ChangeSetMode, Event, State};
 
 /// Who decides, as the caller vouches for it.
@@ -47,8 +47,9 @@ impl Runtime {
     /// # Errors
     /// `PROPOSAL_HASH_MISMATCH`, `PROPOSAL_VERSION_MISMATCH`, `PROPOSAL_NOT_PENDING_REVIEW`, `PROPOSAL_EXPIRED`,
     /// `SHADOW_WRITEBACK_DISABLED`, `READ_ONLY_WRITEBACK_DISABLED`, `CONTRACT_CHANGED`, `ROLE_REQUIRED`, `SELF_APPROVAL`,
-    /// `LEDGER_TAMPERED`.
+    /// `ACTOR_INVALID`, `SECRET_MATERIAL_REJECTED`, `LEDGER_TAMPERED`.
     pub async fn approve(&self, seen: &Seen, approver: &Approver, reason: Option<String>) -> Result<ProposalRecord> {
+        check_person(approver, reason.as_deref())?;
         loop {
             let record = self.ledger.load(&seen.proposal_id).await?;
             let now = self.clock.now();
@@ -86,6 +87,7 @@ impl Runtime {
     /// `PROPOSAL_HASH_MISMATCH`, `PROPOSAL_VERSION_MISMATCH`, `PROPOSAL_NOT_REJECTABLE`, `ATTEMPT_IN_FLIGHT`,
     /// `ROLE_REQUIRED`, `LEDGER_TAMPERED`.
     pub async fn reject(&self, seen: &Seen, approver: &Approver, reason: String) -> Result<ProposalRecord> {
+        check_person(approver, Some(&reason))?;
         loop {
             let record = self.ledger.load(&seen.proposal_id).await?;
             check_seen(&record, seen)?;
@@ -107,21 +109,28 @@ impl Runtime {
         }
     }
 
-    /// Withdraws a proposal. One whose last attempt ended without an answer is resolved at the source first: its key is
-    /// taken by a tombstone, or the receipt found there is the truth. Cancel-safe.
+    /// Withdraws a proposal. One whose last attempt ended without an answer, or whose worker's lease lapsed, is resolved at
+    /// the source first: its key is taken by a tombstone, or the receipt found there is the truth. With `take_over` also one
+    /// whose lease still holds. Cancel-safe.
     ///
     /// # Errors
-    /// `PROPOSAL_NOT_CANCELABLE`, `ATTEMPT_IN_FLIGHT`, `LEDGER_TAMPERED`, and for an unknown outcome those of
-    /// [`Runtime::apply`].
-    pub async fn cancel(&self, proposal_id: &str, actor: &Approver, reason: Option<String>) -> Result<ProposalRecord> {
+    /// `PROPOSAL_NOT_CANCELABLE`, `ATTEMPT_IN_FLIGHT`, `ACTOR_INVALID`, `SECRET_MATERIAL_REJECTED`, `LEDGER_TAMPERED`, and
+    /// for an unresolved attempt those of [`Runtime::apply`].
+    pub async fn cancel(
+        &self,
+        proposal_id: &str,
+        actor: &Approver,
+        reason: Option<String>,
+        take_over: bool,
+    ) -> Result<ProposalRecord> {
+        check_person(actor, reason.as_deref())?;
         loop {
             let record = self.ledger.load(proposal_id).await?;
             match record.state {
-                State::OutcomeUnknown => {
-                    self.tombstone(proposal_id, &actor.id).await?;
+                State::OutcomeUnknown | State::PendingWorker => {
+                    self.tombstone(proposal_id, &actor.id, take_over).await?;
                     return self.ledger.load(proposal_id).await;
                 }
-                State::PendingWorker => return Err(Error::new(Code::AttemptInFlight).with("proposal", proposal_id)),
                 state if state.after(Event::Cancel).is_err() => {
                     return Err(Error::new(Code::ProposalNotCancelable)
                         .with("proposal", proposal_id)
@@ -218,6 +227,23 @@ impl Runtime {
             Err(Error::new(Code::ContractChanged).with("capability", action).with("proposal", record.id()))
         }
     }
+}
+
+/// Whoever decides has a name, and neither it nor the reason is a credential: both are kept for ever.
+fn check_person(person: &Approver, reason: Option<&str>) -> Result<()> {
+    check_name("a decision", &person.id)?;
+    match reason {
+        Some(reason) if looks_secret(reason) => Err(Error::new(Code::SecretMaterialRejected).with("path", "/reason")),
+        _ => Ok(()),
+    }
+}
+
+/// A name that can stand in the ledger.
+pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) || looks_secret(name) {
+        return Err(Error::new(Code::ActorInvalid).with("what", what));
+    }
+    Ok(())
 }
 
 fn expired(record: &ProposalRecord) -> Error {

@@ -161,7 +161,9 @@ impl Runtime {
             .contract()
             .and_then(|contract| contract.capability(name))
             .and_then(|capability| self.bind(capability, caller).ok());
-        let mut audit = json!({ "capability": crate::error::printable(name), "outcome": error.code() });
+        // A name that is in no contract is the caller's text: recorded only if it cannot be a secret.
+        let name = if looks_secret(name) { "[redacted]".to_owned() } else { crate::error::printable(name) };
+        let mut audit = json!({ "capability": name, "outcome": error.code() });
         if let (Some(bound), Some(object)) = (&bound, audit.as_object_mut()) {
             object.insert("tenant_id".to_owned(), Value::from(bound.tenant.as_str()));
             object.insert("principal".to_owned(), Value::from(bound.principal.as_str()));
@@ -215,7 +217,8 @@ pub(super) fn read_columns(capability: &Capability) -> Vec<Identifier> {
 
 fn redact(value: &Scalar, redactor: &Redactor) -> Scalar {
     match value {
-        Scalar::Text(text) if looks_secret(text) => Scalar::Text(redactor.redact(text)),
+        // What looks like a stand-in already is redacted too, or it would stand for something else.
+        Scalar::Text(text) if looks_secret(text) || Redactor::is_redacted(text) => Scalar::Text(redactor.redact(text)),
         other => other.clone(),
     }
 }

@@ -207,6 +207,28 @@ impl Dialect {
         }
     }
 
+    /// The words that begin an UPDATE. A column of SQLite can declare that a clash replaces the other row, whosever it is:
+    /// the statement's own word goes first.
+    pub(super) fn update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "UPDATE OR ABORT",
+            Self::Postgres => "UPDATE",
+        }
+    }
+
+    /// The row that claims a key. SQLite's one write lock lets it look first, so that even a receipts table that lost its
+    /// unique index in a restore gives a key once.
+    pub(super) fn claim_values(self, table: &ReceiptTable, values: [String; 7]) -> String {
+        let values = values.join(", ");
+        match self {
+            Self::Sqlite => format!(
+                "SELECT {values} WHERE NOT EXISTS (SELECT 1 FROM {} WHERE idempotency_key = ?2 AND (tenant_id = ?1 OR tenant_id IS NULL))",
+                table.sql()
+            ),
+            Self::Postgres => format!("VALUES ({values})"),
+        }
+    }
+
     /// The clause that locks the selected row.
     pub(super) fn lock_clause(self) -> &'static str {
         match self {

@@ -49,6 +49,11 @@ pub(super) fn tampered(at: impl std::fmt::Display, problem: impl std::fmt::Displ
     Error::new(Code::LedgerTampered).with("at", at).with("problem", problem)
 }
 
+/// Nothing beyond the signed head is part of the ledger, however well it is signed.
+pub(super) fn within(head: Head, seq: u64) -> Result<()> {
+    if seq <= head.size { Ok(()) } else { Err(tampered(format!("event {seq}"), "it lies beyond the signed head")) }
+}
+
 /// Reads the head and checks its signature.
 pub(super) fn head(connection: &Connection, key: &MacKey) -> Result<Head> {
     let (size, hash, mac) = connection

@@ -43,6 +43,8 @@ struct Store {
     connection: Connection,
     key: MacKey,
     path: PathBuf,
+    /// The schema's version when it was found to be ours.
+    schema_version: i64,
 }
 
 impl SqliteLedger {

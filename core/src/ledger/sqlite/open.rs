@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use zeroize::Zeroizing;
 
-use super::chain::{Head, ROOT, head, head_mac};
-use super::schema::{APPLICATION_ID, FORMAT, migrate};
+use super::chain::{Head, ROOT, head, head_mac, tampered};
+use super::schema::{APPLICATION_ID, FORMAT, check_schema, migrate};
 use super::{Failed, SqliteLedger, Store};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret};
@@ -90,8 +91,10 @@ impl SqliteLedger {
         if fresh {
             make_file(&path)?;
         }
-        let connection = connect(&path, &key, clock).map_err(|error| error.with("path", path.display()))?;
-        Self::start(Store { connection, key, path }, warnings)
+        warn_about_file(&path, &mut warnings);
+        let opened = connect(&path, &key, fresh, clock, ids);
+        let (connection, key, schema_version) = opened.map_err(|error| error.with("path", path.display()))?;
+        Self::start(Store { connection, key, path, schema_version }, warnings)
     }
 }
 
@@ -150,6 +153,22 @@ fn warn_about_folder(path: &Path, warnings: &mut Vec<String>) {
     let _ = (path, warnings);
 }
 
+/// The ledger and its key hold what nobody else may read or write.
+fn warn_about_file(path: &Path, warnings: &mut Vec<String>) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        for file in [path.to_owned(), path.with_extension("key")] {
+            let open = std::fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+            if open {
+                warnings.push(format!("{} can be read or written by others than its owner: chmod 600", file.display()));
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (path, warnings);
+}
+
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -162,7 +181,16 @@ fn private() -> OpenOptions {
 fn make_file(path: &Path) -> Result<()> {
     match private().open(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        // An empty file that was here becomes a ledger: as private as one that we make.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                let private = std::fs::Permissions::from_mode(0o600);
+                std::fs::set_permissions(path, private).map_err(|error| unwritable(path, &error))?;
+            }
+            Ok(())
+        }
         Err(error) => Err(unwritable(path, &error)),
     }
 }
@@ -173,6 +201,10 @@ fn find_key(ledger: &Path, given: Option<&Secret>, fresh: bool, ids: &dyn IdSour
             .ok_or_else(|| Error::new(Code::LedgerKeyInvalid).with("path", "SIGNOFF_LEDGER_KEY"));
     }
     let path = ledger.with_extension("key");
+    if path == ledger {
+        let reason = "its name is the name of its key";
+        return Err(Error::new(Code::LedgerUnavailable).with("path", path.display()).with("reason", reason));
+    }
     if fresh && !path.exists() {
         make_key(&path, ids)?;
     }
@@ -223,9 +255,19 @@ fn sync_folder(path: &Path) {
     }
 }
 
-fn connect(path: &Path, key: &MacKey, clock: &dyn Clock) -> Result<Connection> {
+fn connect(
+    path: &Path,
+    key: &MacKey,
+    fresh: bool,
+    clock: &dyn Clock,
+    ids: &dyn IdSource,
+) -> Result<(Connection, MacKey, i64)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).failed()?;
+    // We have no triggers and no views: whoever planted one in the file shall not run it with our key at hand.
+    for planted in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
+        connection.set_db_config(planted, false).failed()?;
+    }
     connection.busy_timeout(BUSY_TIMEOUT).failed()?;
     connection.set_prepared_statement_cache_capacity(64);
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
@@ -233,36 +275,46 @@ fn connect(path: &Path, key: &MacKey, clock: &dyn Clock) -> Result<Connection> {
         return Err(Error::new(Code::LedgerFormatUnknown).with("found", format).with("known", FORMAT));
     }
     if format == 0 {
+        // Our mark and the format are written together: a file with the one and not the other was emptied.
+        if !fresh {
+            return Err(tampered("the file", "its tables are gone"));
+        }
         // A change set takes half a default page: larger pages hold more of them. Only a new file heeds this.
         connection.pragma_update(None, "page_size", 8192).failed()?;
     }
     if format < FORMAT {
-        upgrade(&connection, key, clock)?;
+        upgrade(&connection, key, clock, ids)?;
     }
     make_durable(&connection)?;
-    let key_id: String =
-        connection.query_row("SELECT key_id FROM chain WHERE id = 1", [], |row| row.get(0)).failed()?;
+    let schema_version = check_schema(&connection)?;
+    let (key_id, ledger_id): (String, String) = connection
+        .query_row("SELECT key_id, ledger_id FROM chain WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .failed()?;
     if key_id != key.id() {
         return Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()));
     }
-    head(&connection, key)?;
-    Ok(connection)
+    let key = key.derive("signoff ledger", &ledger_id);
+    head(&connection, &key)?;
+    Ok((connection, key, schema_version))
 }
 
 /// Of several processes that find an old or empty file, one upgrades it and the others find it done. The header must
 /// carry our mark before the log is switched on, or a crash would leave a file that looks foreign.
-fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock) -> Result<()> {
+fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn IdSource) -> Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE").failed()?;
     let from: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if from < FORMAT {
         migrate(connection, from).failed()?;
     }
     if from == 0 {
+        // One key may serve several ledgers; what one of them signed fits no other.
+        let ledger_id = ids.uuid();
+        let signing = key.derive("signoff ledger", &ledger_id);
         let root = Head { size: 0, hash: Digest::from_bytes(ROOT) };
         connection
             .execute(
-                "INSERT INTO chain (id, size, head, mac, key_id, created_at) VALUES (1, 0, ?1, ?2, ?3, ?4)",
-                params![ROOT, head_mac(root, key), key.id(), clock.now().to_string()],
+                "INSERT INTO chain (id, size, head, mac, key_id, ledger_id, created_at) VALUES (1, 0, ?1, ?2, ?3, ?4, ?5)",
+                params![ROOT, head_mac(root, &signing), key.id(), ledger_id, clock.now().to_string()],
             )
             .failed()?;
     }

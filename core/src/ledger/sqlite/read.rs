@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::chain::{ROOT, Sealed, StoredEvent, check, head, tampered};
+use super::chain::{Head, ROOT, Sealed, StoredEvent, check, head, tampered, within};
 use super::schema::FORMAT;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
@@ -129,12 +129,13 @@ impl StoredProposal {
 pub(super) fn load(store: &Store, proposal_id: &str) -> Result<ProposalRecord> {
     // One snapshot for all the selects.
     store.connection.execute_batch("BEGIN DEFERRED").failed()?;
-    let result = head(&store.connection, &store.key).and_then(|_| load_in(&store.connection, &store.key, proposal_id));
+    let result =
+        head(&store.connection, &store.key).and_then(|head| load_in(&store.connection, &store.key, head, proposal_id));
     let ended = store.connection.execute_batch("COMMIT").failed();
     result.and_then(|record| ended.map(|()| record))
 }
 
-pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) -> Result<ProposalRecord> {
+pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposal_id: &str) -> Result<ProposalRecord> {
     let stored = connection
         .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
         .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
@@ -152,6 +153,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, proposal_id: &str) 
     let mut folded: Option<Folded> = None;
     let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for event in &events {
+        within(head, event.seq)?;
         let previous = predecessor(connection, event.seq)?;
         let (hash, tables) = check(connection, key, previous, event)?;
         let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
@@ -203,6 +205,7 @@ fn check_event(connection: &Connection, key: &MacKey, seq: u64) -> Result<Stored
         .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
         .and_then(|mut statement| statement.query_row([seq], event_row))
         .failed()?;
+    within(head(connection, key)?, seq)?;
     check(connection, key, predecessor(connection, seq)?, &event)?;
     Ok(event)
 }

@@ -1,6 +1,12 @@
 //! The tables, as forward-only migrations. A step is never edited once it was released; a new one is added.
 
+use std::sync::LazyLock;
+
 use rusqlite::Connection;
+
+use super::Failed;
+use super::chain::tampered;
+use crate::error::Result;
 
 /// Marks the file as ours (`Sign`), in its header.
 pub(super) const APPLICATION_ID: i32 = 0x5369_676e;
@@ -11,7 +17,7 @@ pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
 /// Every table's `seq` is the event it was written with, so an event finds its rows by primary key. What moves stands
 /// apart from what does not: `standings` has the present state of each proposal, sealed, and is what a step updates.
 const MIGRATIONS: &[&str] = &["
-CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, head BLOB NOT NULL, mac BLOB NOT NULL, key_id TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
+CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, head BLOB NOT NULL, mac BLOB NOT NULL, key_id TEXT NOT NULL, ledger_id TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, actor TEXT NOT NULL, at TEXT NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL) STRICT;
 CREATE INDEX events_subject ON events (subject) WHERE subject <> '';
 CREATE TABLE proposals (seq INTEGER PRIMARY KEY, proposal_id TEXT NOT NULL, document TEXT NOT NULL, facts TEXT NOT NULL) STRICT;
@@ -37,6 +43,30 @@ pub(super) const COVERED: &[(&str, &[&str])] = &[
     ("writeback_jobs", &["$.document"]),
     ("receipts", &["$.document", "$.details"]),
 ];
+
+/// Every object of the schema as the steps make it. `None` if even an empty database could not be made.
+static SCHEMA: LazyLock<Option<Vec<String>>> = LazyLock::new(|| {
+    let connection = Connection::open_in_memory().ok()?;
+    migrate(&connection, 0).ok()?;
+    objects(&connection).ok()
+});
+
+fn objects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    // The statistics that ANALYZE keeps are nobody's business but the planner's.
+    let sql = "SELECT type || ' ' || name || ' on ' || tbl_name || ': ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1";
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Is the schema ours, to the letter? A planted trigger, view or column would act with our key at hand; a missing index
+/// would let two proposals be active. Answers the schema's version, which moves with every change of it.
+pub(super) fn check_schema(connection: &Connection) -> Result<i64> {
+    let version = connection.pragma_query_value(None, "schema_version", |row| row.get(0)).failed()?;
+    if SCHEMA.as_ref() == Some(&objects(connection).failed()?) {
+        Ok(version)
+    } else {
+        Err(tampered("the schema", "its tables, indexes, triggers or views are not ours"))
+    }
+}
 
 /// Runs the steps that are missing, inside the caller's transaction.
 pub(super) fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {

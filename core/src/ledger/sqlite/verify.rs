@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::chain::{ROOT, check, head, tampered};
 use super::read::{EVENT_COLUMNS, Folded, PROPOSALS, decision, document, event_row, fold, job, proposal_row, receipt};
-use super::schema::COVERED;
+use super::schema::{COVERED, check_schema};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{Checkpoint, Verified};
@@ -27,6 +27,11 @@ pub(super) fn verify(
 
 fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified> {
     let (connection, key) = (&store.connection, &store.key);
+    check_schema(connection)?;
+    let sound: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).failed()?;
+    if sound != "ok" {
+        return Err(tampered("the file", "a page or an index is damaged"));
+    }
     let end = head(connection, key)?;
     let mut previous = Digest::from_bytes(ROOT);
     let mut reached = 0_u64;

@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::chain::{Draft, Head, Sealed, append, head, standing_text};
+use super::chain::{Draft, Head, Sealed, append, head, standing_text, within};
 use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
+use super::schema::check_schema;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
@@ -20,10 +21,11 @@ pub(super) fn decision_mac(key: &MacKey, document: &str) -> [u8; 32] {
 }
 
 /// Runs `work` in a transaction that takes the write lock first, so that nothing read in it can be stale.
-pub(super) fn transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+pub(super) fn transaction<T>(store: &Store, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let connection = &store.connection;
     fault_point!("fault:ledger.begin");
     connection.execute_batch("BEGIN IMMEDIATE").failed()?;
-    let result = work(connection).and_then(|value| {
+    let result = same_schema(store).and_then(|()| work(connection)).and_then(|value| {
         fault_point!("fault:ledger.commit");
         connection.execute_batch("COMMIT").failed()?;
         fault_point!("fault:ledger.committed");
@@ -36,9 +38,15 @@ pub(super) fn transaction<T>(connection: &Connection, work: impl FnOnce(&Connect
     result
 }
 
+/// Nobody changed the schema since it was found to be ours.
+fn same_schema(store: &Store) -> Result<()> {
+    let version: i64 = store.connection.pragma_query_value(None, "schema_version", |row| row.get(0)).failed()?;
+    if version == store.schema_version { Ok(()) } else { check_schema(&store.connection).map(|_| ()) }
+}
+
 pub(super) fn record_read(store: &mut Store, read: &NewRead) -> Result<()> {
     let key = &store.key;
-    transaction(&store.connection, |connection| {
+    transaction(store, |connection| {
         let previous = head(connection, key)?;
         insert_read(connection, previous.size + 1, read)?;
         let (kind, subject) = match &read.evidence {
@@ -104,7 +112,7 @@ pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Resu
     let document = change_set.canonical()?;
     let facts = text(&serde_json::to_value(&proposal.facts).unwrap_or(Value::Null));
     let object_key = object_key(change_set)?;
-    transaction(&store.connection, |connection| {
+    transaction(store, |connection| {
         let mut previous = head(connection, key)?;
         let mut superseded = None;
         if let Some(object_key) = &object_key {
@@ -113,7 +121,7 @@ pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Resu
                 .and_then(|mut statement| statement.query_row([object_key], |row| row.get(0)).optional())
                 .failed()?;
             if let Some(active) = active {
-                let record = load_in(connection, key, &active)?;
+                let record = load_in(connection, key, previous, &active)?;
                 match succession(&record, proposal) {
                     Succession::Same => return Ok(Recorded::Existing(Box::new(record))),
                     Succession::Refused => return Err(refused(&record, change_set)),
@@ -291,9 +299,10 @@ fn update_standing(
 
 pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanced>> {
     let key = &store.key;
-    transaction(&store.connection, |connection| {
+    transaction(store, |connection| {
         let previous = head(connection, key)?;
         let row = stored(connection, &step.proposal_id)?;
+        within(previous, row.last_seq)?;
         if row.last_seq != step.expected_seq {
             return Ok(None);
         }
