@@ -99,6 +99,8 @@ impl Runtime {
         match source.engine {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => Ok(Arc::new(crate::database::PostgresDatabase::open(&source.name, variable, &address, timeout)?)),
             other => {
                 let _ = (&address, timeout);
                 Err(Error::new(Code::EngineNotAvailable).with("engine", other.as_str()))
