@@ -8,8 +8,7 @@ use crate::primitives::Identifier;
 
 #[derive(Debug, Clone)]
 pub(super) struct Column {
-    pub name: String,
-    /// Its type, with the modifier.
+    /// The type, with its modifier.
     pub column_type: ColumnType,
     /// Below every domain, without the modifier.
     pub plain_type: ColumnType,
@@ -47,7 +46,6 @@ impl Column {
             _ => Some("it is generated"),
         };
         Ok(Self {
-            name: name.clone(),
             column_type: kind(column_type)?,
             plain_type: kind(plain)?,
             modified: modified == "true",
