@@ -57,6 +57,20 @@ pub fn unprivileged(program: &Path) -> Command {
     command
 }
 
+/// Runs a script that starts a server and ends it when its standard input closes.
+fn keep(script: &str, bin: &Path, folder: &Path) -> Child {
+    unprivileged(Path::new("/bin/sh"))
+        .args(["-c", script, "sh"])
+        .arg(bin)
+        .arg(folder)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 impl Cluster {
     /// The cluster of this test binary; `None`, said once, where there is no server to start.
     pub fn shared() -> Option<&'static Self> {
@@ -89,24 +103,19 @@ impl Cluster {
         // Ends the server and removes the folder when our end of the pipe closes, however we end.
         let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c max_prepared_transactions=0 -c timezone=Asia/Kolkata >"$2/log" 2>&1 & server=$!
             cat >/dev/null; kill -INT $server; wait $server; rm -rf "$2""#;
-        let keeper = unprivileged(Path::new("/bin/sh"))
-            .args(["-c", script, "sh"])
-            .arg(&bin)
-            .arg(&folder)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let keeper = keep(script, &bin, &folder);
         let cluster = Self { bin, folder, _keeper: keeper };
+        cluster.wait_for("", "log");
+        cluster
+    }
+
+    fn wait_for(&self, options: &str, log: &str) {
         let begun = Moment::now();
-        while cluster.psql("postgres", "SELECT 1").is_err() {
-            let log = std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(30), "the server does not answer: {log}");
+        while self.psql(&format!("dbname=postgres {options}"), "SELECT 1").is_err() {
+            let log = std::fs::read_to_string(self.folder.join(log)).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(60), "the server does not answer: {log}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        cluster
     }
 
     /// Runs SQL as the superuser; answers its rows, values parted by `|`, or what went wrong.
@@ -188,6 +197,18 @@ impl Shop {
     /// The same database as another user.
     pub fn as_user(&self, user: &str) -> PostgresDatabase {
         open(&self.address(user, &self.name)).unwrap()
+    }
+
+    /// Makes a standby of the cluster; answers where this database is on it.
+    pub fn standby(&self) -> String {
+        let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
+            "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!
+            cat >/dev/null; kill -INT $server; wait $server"#;
+        let mut keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
+        self.cluster.wait_for("port=5433", "standby.log");
+        // Held open until this process ends.
+        std::mem::forget(keeper.stdin.take());
+        format!("{}&port=5433", self.cluster.address("postgres", &self.name))
     }
 
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {

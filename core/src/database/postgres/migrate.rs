@@ -11,8 +11,7 @@ impl PostgresDatabase {
     pub(super) async fn migrate(&self, table: &ReceiptTable) -> Result<Vec<String>> {
         let failed = |failure: Failure| self.explain(failure);
         let lock = format!("SET LOCAL search_path = pg_catalog; SELECT pg_advisory_xact_lock({LOCK})::text");
-        let opened = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", &lock).await;
-        let (mut session, _) = opened.map_err(|failure| self.explain(if failure == Failure::Other { Failure::ReadOnly } else { failure }))?;
+        let (mut session, _) = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", &lock).await.map_err(failed)?;
         let columns = Statement {
             sql: "SELECT a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped".to_owned(),
             params: vec![Some(table.schema.to_string()), Some(table.name.to_string())],

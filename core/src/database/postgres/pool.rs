@@ -78,7 +78,7 @@ impl Address {
 
     /// The pool of this address on the present runtime.
     pub(super) fn pool(&self) -> PgPool {
-        let key = (tokio::runtime::Handle::current().id(), self.digest.clone());
+        let key = (tokio::runtime::Handle::current().id(), self.digest);
         let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= POOLS && !cache.contains_key(&key) {
             cache.clear();

@@ -137,7 +137,7 @@ impl PostgresDatabase {
             return Err(refused());
         }
         let column_type = Some(&known.column_type);
-        let value = Dialect::Postgres.scalars(&[shown.clone()], [(column, column_type)])?.pop().map(|(_, _, scalar)| scalar);
+        let value = Dialect::Postgres.scalars(std::slice::from_ref(shown), [(column, column_type)])?.pop().map(|(_, _, scalar)| scalar);
         Ok(Normal { class: String::new(), value: value.unwrap_or(Scalar::Null) })
     }
 }
