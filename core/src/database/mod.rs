@@ -1,9 +1,13 @@
 //! The engines behind one trait: a scoped read of one row, and running a guard. Engines know tables and rows; they know
 //! nothing of proposals.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresDatabase;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteDatabase;
 
@@ -13,6 +17,10 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::error::Result;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::error::{Code, Error};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::guard::Failure;
 use crate::guard::{ColumnType, Dialect, GuardJob, Normal, Outcome, ReceiptTable};
 use crate::primitives::{Identifier, Redactor, Scalar};
 
@@ -74,4 +82,21 @@ pub trait Database: Send + Sync + Debug {
     /// # Errors
     /// `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>>;
+}
+
+/// A failure outside the guard, as an error of this source.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+fn explain(source: &str, variable: &str, failure: Failure) -> Error {
+    let error = match failure {
+        Failure::Busy | Failure::Serialization => Error::new(Code::SourceBusy),
+        Failure::ReadOnly => Error::new(Code::SourceReadOnly),
+        Failure::MissingTable | Failure::MissingColumn => {
+            Error::new(Code::SourceObjectNotFound).with("object", "such table or column")
+        }
+        Failure::Rejected | Failure::Denied => {
+            Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it")
+        }
+        _ => Error::new(Code::SourceUnavailable).with("variable", variable),
+    };
+    error.with("source", source)
 }

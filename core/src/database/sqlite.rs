@@ -64,18 +64,7 @@ impl SqliteDatabase {
     }
 
     fn explain(&self, failure: Failure) -> Error {
-        let error = match failure {
-            Failure::Busy | Failure::Serialization => Error::new(Code::SourceBusy),
-            Failure::ReadOnly => Error::new(Code::SourceReadOnly),
-            Failure::MissingTable | Failure::MissingColumn => {
-                Error::new(Code::SourceObjectNotFound).with("object", "such table or column")
-            }
-            Failure::Rejected | Failure::Denied => {
-                Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it")
-            }
-            _ => return self.unavailable(),
-        };
-        error.with("source", &self.source)
+        super::explain(&self.source, &self.variable, failure)
     }
 
     fn read_blocking(&self, read: &ScopedRead, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<RowRead>> {

@@ -128,6 +128,7 @@ enum State {
     Lookup,
     Lock,
     Update,
+    Restore,
     Effect,
     Settle,
     Reread { rows_affected: u64 },
@@ -154,6 +155,8 @@ pub struct Guard {
     attempts: u32,
     effect_ran: bool,
     previous_version: Option<Scalar>,
+    /// The row that the settings statement answered.
+    session: Vec<Option<String>>,
 }
 
 impl Guard {
@@ -183,6 +186,7 @@ impl Guard {
             attempts: 0,
             effect_ran: false,
             previous_version: None,
+            session: Vec::new(),
         };
         Ok((guard, begin))
     }
@@ -206,7 +210,7 @@ impl Guard {
         match (state, reply) {
             // 1 begin
             (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings() {
-                Some(sql) => self.run(State::Settings, plain(sql)),
+                Some(sql) => self.run(State::Settings, plain(&sql)),
                 None => self.claim(),
             }),
             (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
@@ -217,6 +221,7 @@ impl Guard {
                 if standby {
                     return Err(self.explain(Failure::ReadOnly));
                 }
+                self.session = rows.into_iter().next().unwrap_or_default();
                 Ok(self.claim())
             }
             // 2 claim the key
@@ -245,6 +250,7 @@ impl Guard {
             (State::Update, Reply::Ran { changed, .. }) => {
                 Err(Error::new(Code::MultiRowWriteBlocked).with("rows", changed))
             }
+            (State::Restore, Reply::Ran { .. }) => Ok(self.call_author()),
             (State::Effect, Reply::Effect { rows_affected, new_version }) => {
                 let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
                 self.finish(Outcome::Applied(receipt))
@@ -299,10 +305,10 @@ impl Guard {
     fn lookup(&mut self) -> Step {
         let d = self.job.dialect;
         let sql = format!(
-            "SELECT tenant_id, status, fingerprint, proposal_id, receipt_json FROM {} WHERE idempotency_key = {} AND (tenant_id = {} OR tenant_id IS NULL)",
+            "SELECT tenant_id, status, fingerprint, proposal_id, receipt_json FROM {} WHERE {} AND ({} OR tenant_id IS NULL)",
             self.job.receipts.sql(),
-            d.placeholder(1),
-            d.placeholder(2),
+            d.matches_text("idempotency_key", 1),
+            d.matches_text("tenant_id", 2),
         );
         let params = vec![Some(self.job.idempotency_key.clone()), Some(self.job.tenant_id.clone())];
         self.run(State::Lookup, Statement { sql, params })
@@ -376,12 +382,10 @@ impl Guard {
     fn identity(&self, params: &mut Vec<Option<String>>) -> String {
         let job = &self.job;
         params.push(job.dialect.bind(&job.key_value));
-        let key = job.dialect.typed(params.len(), job.types.get(&job.key_column));
-        let mut condition = format!("{} = {key}", job.dialect.column(&job.key_column));
+        let mut condition = job.dialect.matches(&job.key_column, params.len(), job.types.get(&job.key_column));
         if let Some(column) = &job.tenant_column {
             params.push(Some(job.tenant_id.clone()));
-            let tenant = job.dialect.typed(params.len(), job.types.get(column));
-            condition.push_str(&format!(" AND {} = {tenant}", job.dialect.column(column)));
+            condition.push_str(&format!(" AND {}", job.dialect.matches(column, params.len(), job.types.get(column))));
         }
         condition
     }
@@ -412,13 +416,19 @@ impl Guard {
             }
             (Verdict::Unchanged, _) => Ok(match self.job.effect {
                 Effect::Update => self.update(),
-                Effect::Author => {
-                    self.effect_ran = true;
-                    self.state = State::Effect;
-                    Step::Effect
-                }
+                // The author's function runs in the author's own session: nothing of ours is set in it.
+                Effect::Author => match self.job.dialect.restore(&self.session) {
+                    Some((sql, params)) => self.run(State::Restore, Statement { sql, params }),
+                    None => self.call_author(),
+                },
             }),
         }
+    }
+
+    fn call_author(&mut self) -> Step {
+        self.effect_ran = true;
+        self.state = State::Effect;
+        Step::Effect
     }
 
     fn update(&mut self) -> Step {
@@ -513,14 +523,15 @@ impl Guard {
         let (text, digest) = receipt.seal()?;
         let d = self.job.dialect;
         let sql = format!(
-            "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE tenant_id = {} AND idempotency_key = {} AND status = 'in_progress'",
+            "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE {} AND {} AND {}",
             self.job.receipts.sql(),
             d.placeholder(1),
             d.placeholder(2),
             d.placeholder(3),
             d.timestamp(4),
-            d.placeholder(5),
-            d.placeholder(6),
+            d.matches_text("tenant_id", 5),
+            d.matches_text("idempotency_key", 6),
+            d.in_progress(),
         );
         let params = vec![
             Some(status.to_owned()),

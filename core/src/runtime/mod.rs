@@ -156,6 +156,10 @@ fn open_database(source: &Source, variable: &str, environment: &Environment) -> 
         Engine::Sqlite => {
             Ok(Arc::new(crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?))
         }
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            Ok(Arc::new(crate::database::PostgresDatabase::open(&source.name, variable, &address, timeout)?))
+        }
         other => {
             let _ = (&address, timeout);
             Err(Error::new(Code::EngineNotAvailable).with("engine", other.as_str()))

@@ -12,7 +12,7 @@ use super::read::{Found, evidence};
 use crate::catalogue::{self, Envelope, ResultFormat};
 use crate::contract::{Capability, ConflictGuard, Engine, ExecutorKind, Kind, Mode, PatchValue};
 use crate::error::{Code, Error, Result};
-use crate::guard::{Dialect, row_hash};
+use crate::guard::{ColumnType, Dialect, row_hash};
 use crate::ledger::{Facts, NewEvidence, NewProposal, NewRead, ProposalRecord, Recorded};
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
 use crate::protocol::{
@@ -296,7 +296,10 @@ fn expected_version(capability: &Capability, found: &Found) -> Result<ColumnValu
             if value == Scalar::Null {
                 return Err(Error::new(Code::VersionIsNull).with("column", column));
             }
-            if class == "real" {
+            // The storage class of SQLite, or the type of Postgres.
+            let declared = found.row.types.get(column).map_or("", ColumnType::as_str);
+            let class = if matches!(declared, "real" | "double precision") { declared } else { class };
+            if matches!(class, "real" | "double precision") {
                 return Err(Error::new(Code::VersionTypeUnsupported).with("column", column).with("class", class));
             }
             if value.to_text().is_some_and(|text| looks_secret(&text)) {

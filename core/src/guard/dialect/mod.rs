@@ -76,10 +76,42 @@ impl Dialect {
     /// The nth placeholder as a value of this type. Parameters are always text.
     pub(super) fn typed(self, n: usize, column_type: Option<&ColumnType>) -> String {
         match (self, column_type) {
-            (Self::Postgres, Some(ColumnType(text))) => format!("CAST(${n}::text AS {text})"),
-            (Self::Postgres, None) => format!("${n}::text"),
+            (Self::Postgres, Some(known)) => format!("CAST(${n}::pg_catalog.text AS {})", postgres::type_name(known)),
+            (Self::Postgres, None) => format!("${n}::pg_catalog.text"),
             (Self::Sqlite, _) => format!("?{n}"),
         }
+    }
+
+    /// A condition: the column has the value of the nth placeholder.
+    #[must_use]
+    pub fn matches(self, column: &Identifier, n: usize, column_type: Option<&ColumnType>) -> String {
+        let equals = match self {
+            Self::Sqlite => "=",
+            Self::Postgres => postgres::equals(column_type),
+        };
+        format!("{} {equals} {}", self.column(column), self.typed(n, column_type))
+    }
+
+    /// The same for a column of the receipts table, all of which hold text.
+    pub(super) fn matches_text(self, column: &str, n: usize) -> String {
+        match self {
+            Self::Sqlite => format!("{column} = ?{n}"),
+            Self::Postgres => format!("{column} OPERATOR(pg_catalog.=) ${n}"),
+        }
+    }
+
+    /// The condition that a receipt has not been finished.
+    pub(super) fn in_progress(self) -> &'static str {
+        match self {
+            Self::Sqlite => "status = 'in_progress'",
+            Self::Postgres => "status OPERATOR(pg_catalog.=) 'in_progress'",
+        }
+    }
+
+    /// A value that is being written, as a value of this type.
+    #[must_use]
+    pub fn cast(self, n: usize, column_type: &ColumnType) -> String {
+        self.typed(n, Some(column_type))
     }
 
     /// A column as SQL.
@@ -95,8 +127,26 @@ impl Dialect {
     pub fn select(self, column: &Identifier) -> String {
         match self {
             Self::Sqlite => sqlite::select(column),
-            Self::Postgres => postgres::select(column),
+            Self::Postgres => postgres::select(&column.quoted()),
         }
+    }
+
+    /// What shows an expression of Postgres exactly: the expression that [`Self::select`] makes for a column.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn show(expression: &str) -> String {
+        postgres::select(expression)
+    }
+
+    /// A type as SQL that no search path changes.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn type_name(column_type: &ColumnType) -> String {
+        postgres::type_name(column_type)
+    }
+
+    /// An operator that compares two values of this type as the type itself does.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn equals(column_type: &ColumnType) -> &'static str {
+        postgres::equals(Some(column_type))
     }
 
     /// Turns one row of [`Self::select`] outputs back into cells, one per column.
@@ -185,17 +235,26 @@ impl Dialect {
     pub(super) fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            // Not READ WRITE: a standby refuses that with a code of its own, and who made the role read-only meant it.
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         }
     }
 
-    /// The statement that sets up the transaction, if the engine needs one. Its first output is `true` on a standby.
-    pub(super) fn settings(self) -> Option<&'static str> {
+    /// The statement that sets up the transaction, if the engine needs one. Its first output is `true` on a standby; the
+    /// next ones are what [`Self::restore`] needs.
+    #[must_use]
+    pub fn settings(self) -> Option<String> {
         match self {
             Self::Sqlite => None,
-            Self::Postgres => Some(
-                "SELECT pg_is_in_recovery()::text, set_config('lock_timeout', '2000', true), set_config('TimeZone', 'UTC', true), set_config('synchronous_commit', 'on', true)",
-            ),
+            Self::Postgres => Some(postgres::settings()),
+        }
+    }
+
+    /// What gives the session its own settings back, with its parameters, from the row that [`Self::settings`] answered.
+    pub(super) fn restore(self, row: &[Option<String>]) -> Option<(String, Vec<Option<String>>)> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(postgres::restore(row)),
         }
     }
 
@@ -203,7 +262,7 @@ impl Dialect {
     pub(super) fn timestamp(self, n: usize) -> String {
         match self {
             Self::Sqlite => format!("?{n}"),
-            Self::Postgres => format!("CAST(${n}::text AS timestamptz)"),
+            Self::Postgres => format!("CAST(${n}::pg_catalog.text AS timestamp with time zone)"),
         }
     }
 

@@ -1,19 +1,166 @@
-//! Postgres: every value travels as the text that `to_jsonb(column) #>> '{}'` gives under TimeZone UTC.
+//! Postgres: a value is the text of its type's own output function, which is what its input function reads back. JSON
+//! functions would be shorter, and lose: `json` text, jsonb `"1"` beside `1`, JSON null beside NULL, array bounds.
+//!
+//! Output functions heed the session, so [`settings`] sets what they heed, and answers what was set before. Whatever
+//! our SQL names is qualified: a search path of somebody else's has no say.
 
 use super::super::job::Cell;
 use super::ColumnType;
-use crate::primitives::{Identifier, Scalar};
+use crate::primitives::Scalar;
 
-pub(super) fn select(column: &Identifier) -> String {
-    format!("to_jsonb({}) #>> '{{}}'", column.quoted())
+/// What the guard's transaction needs, by `SET LOCAL`; [`restore`] gives the author's function the session's own back.
+const SETTINGS: &[(&str, &str)] = &[
+    ("lock_timeout", "2000"),
+    ("row_security", "on"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+];
+
+/// `format('%s')` calls the output function of any type (a cast to text would drop the padding of `character`); of NULL it
+/// makes an empty text.
+pub(super) fn select(expression: &str) -> String {
+    format!(
+        "CASE WHEN pg_catalog.num_nulls({expression}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format('%s', {expression}) END"
+    )
+}
+
+/// `true` on a standby, then what each setting was. A COMMIT has to be on disk before it is answered, here and there.
+pub(super) fn settings() -> String {
+    let mut outputs = vec!["pg_catalog.pg_is_in_recovery()::pg_catalog.text".to_owned()];
+    outputs.extend(SETTINGS.iter().map(|(name, _)| format!("pg_catalog.current_setting('{name}')")));
+    outputs.extend(SETTINGS.iter().map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)")));
+    outputs.push(
+        "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)"
+            .to_owned(),
+    );
+    format!("SELECT {}", outputs.join(", "))
+}
+
+/// The statement and parameters that undo [`settings`], from the row that it answered.
+pub(super) fn restore(row: &[Option<String>]) -> (String, Vec<Option<String>>) {
+    let outputs: Vec<String> = SETTINGS
+        .iter()
+        .enumerate()
+        .map(|(n, (name, _))| format!("pg_catalog.set_config('{name}', ${}, true)", n + 1))
+        .collect();
+    let mut params: Vec<Option<String>> = row.iter().skip(1).take(SETTINGS.len()).cloned().collect();
+    params.resize(SETTINGS.len(), None);
+    (format!("SELECT {}", outputs.join(", ")), params)
+}
+
+/// A type as SQL. The grammar knows some names by itself; any other of the catalogue's own is qualified, and a name that
+/// has a schema already has it from the catalogue.
+pub(super) fn type_name(column_type: &ColumnType) -> String {
+    const GRAMMAR: &[&str] = &[
+        "bigint",
+        "bit",
+        "boolean",
+        "character",
+        "double",
+        "integer",
+        "interval",
+        "numeric",
+        "real",
+        "smallint",
+        "time",
+        "timestamp",
+    ];
+    let text = column_type.as_str();
+    let word = text.split([' ', '(', '[']).next().unwrap_or(text);
+    if GRAMMAR.contains(&word) || in_another_schema(column_type) {
+        text.to_owned()
+    } else {
+        format!("pg_catalog.{text}")
+    }
+}
+
+fn in_another_schema(column_type: &ColumnType) -> bool {
+    column_type.as_str().contains('.')
+}
+
+/// Equality as the type has it. Types of an extension (citext) bring their own operator, and their indexes know only that.
+pub(super) fn equals(column_type: Option<&ColumnType>) -> &'static str {
+    match column_type {
+        Some(known) if !in_another_schema(known) => "OPERATOR(pg_catalog.=)",
+        _ => "=",
+    }
 }
 
 pub(super) fn scalar(cell: &Cell, column_type: Option<&ColumnType>) -> Scalar {
     let Some(text) = &cell.text else { return Scalar::Null };
-    match column_type.map(ColumnType::as_str) {
-        Some("boolean") => Scalar::Bool(text == "true"),
-        Some("smallint" | "integer" | "bigint") => Scalar::from_number_text(text),
-        Some(numeric) if numeric.starts_with("numeric") => Scalar::Decimal(text.clone()),
+    let name = column_type.map_or("", ColumnType::as_str);
+    if name.ends_with(']') {
+        return Scalar::Text(text.clone());
+    }
+    match name {
+        "boolean" => Scalar::Bool(matches!(text.as_str(), "t" | "true")),
+        "smallint" | "integer" | "bigint" => Scalar::from_number_text(text),
+        "real" | "double precision" => Scalar::Decimal(text.clone()),
+        numeric if numeric.starts_with("numeric") => Scalar::Decimal(text.clone()),
+        timestamp if timestamp.starts_with("timestamp") => {
+            Scalar::Text(rfc3339(text, timestamp.ends_with("with time zone")))
+        }
         _ => Scalar::Text(text.clone()),
+    }
+}
+
+/// `2026-06-20 14:31:08.0003+00` as `2026-06-20T14:31:08.0003+00:00`. `infinity` stays, and so does ` BC`.
+fn rfc3339(text: &str, zoned: bool) -> String {
+    let text = text.replacen(' ', "T", usize::from(text.starts_with(|c: char| c.is_ascii_digit())));
+    match text.strip_suffix("+00") {
+        Some(local) if zoned => format!("{local}+00:00"),
+        _ if zoned => text.replace("+00 BC", "+00:00 BC"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(text: &str) -> ColumnType {
+        ColumnType::new(text).unwrap()
+    }
+
+    #[test]
+    fn names_of_types_do_not_depend_on_a_search_path() {
+        for (text, sql) in [
+            ("bigint", "bigint"),
+            ("text", "pg_catalog.text"),
+            ("text[]", "pg_catalog.text[]"),
+            ("numeric(10,2)[]", "numeric(10,2)[]"),
+            ("\"char\"", "pg_catalog.\"char\""),
+            ("\"bit\"", "pg_catalog.\"bit\""),
+            ("bpchar", "pg_catalog.bpchar"),
+            ("timestamp(3) with time zone", "timestamp(3) with time zone"),
+            ("character varying(5)", "character varying(5)"),
+            ("public.citext", "public.citext"),
+        ] {
+            assert_eq!(type_name(&kind(text)), sql);
+        }
+    }
+
+    #[test]
+    fn instants_are_shown_as_json_has_them() {
+        let show = |text: &str, name: &str| {
+            let cell = Cell { class: String::new(), text: Some(text.to_owned()) };
+            scalar(&cell, Some(&kind(name))).to_text().unwrap()
+        };
+        for (text, expected) in [
+            ("2026-06-20 14:31:08.0003+00", "2026-06-20T14:31:08.0003+00:00"),
+            ("0044-03-15 10:00:00+00 BC", "0044-03-15T10:00:00+00:00 BC"),
+            ("infinity", "infinity"),
+            ("-infinity", "-infinity"),
+        ] {
+            assert_eq!(show(text, "timestamp with time zone"), expected);
+        }
+        assert_eq!(show("2026-06-20 14:31:08", "timestamp(0) without time zone"), "2026-06-20T14:31:08");
+        assert_eq!(show("{\"2026-06-20 14:31:08+00\"}", "timestamp with time zone[]"), "{\"2026-06-20 14:31:08+00\"}");
+        assert_eq!(show("{1.10}", "numeric(4,2)[]"), "{1.10}");
+        assert_eq!((show("t", "boolean"), show("f", "boolean")), ("true".into(), "false".into()));
     }
 }

@@ -1,0 +1,129 @@
+//! One bounded pool for each address, shared by the whole process: a runtime asks for its database anew at every call.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::primitives::Digest;
+
+/// Connections of one pool at most. A guard holds one from BEGIN to COMMIT.
+pub(super) const CONNECTIONS: u32 = 16;
+/// How long to wait for one, the time to open it included.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Pools kept at most; beyond that all are let go, and those in use end with their last user.
+const POOLS: usize = 32;
+
+/// The parameters an address may have. The driver would ignore any other, and with it what it was to make safe.
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// A connection lives on the runtime that opened it, so a pool belongs to one.
+type Key = (tokio::runtime::Id, Digest);
+
+static CACHE: LazyLock<Mutex<HashMap<Key, PgPool>>> = LazyLock::new(Mutex::default);
+
+/// Where a database is, and as whom.
+#[derive(Clone)]
+pub(super) struct Address {
+    options: PgConnectOptions,
+    digest: Digest,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Address(..)")
+    }
+}
+
+impl Address {
+    /// Reads `postgres://` and `postgresql://`.
+    pub(super) fn parse(address: &str) -> Option<Self> {
+        let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| address.strip_prefix(scheme))?;
+        if address.contains('\0') || rest.contains('#') {
+            return None;
+        }
+        let known = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            PARAMETERS.contains(&name) || name.starts_with("options[")
+        };
+        let query = rest.split_once('?').map_or("", |(_, query)| query);
+        if !query.split('&').filter(|pair| !pair.is_empty()).all(known) {
+            return None;
+        }
+        let options = PgConnectOptions::from_str(address).ok()?.disable_statement_logging();
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("signoff"),
+        };
+        Some(Self { options, digest: Digest::of(address.as_bytes()) })
+    }
+
+    /// The pool of this address on the present runtime.
+    pub(super) fn pool(&self) -> PgPool {
+        let key = (tokio::runtime::Handle::current().id(), self.digest);
+        let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= POOLS && !cache.contains_key(&key) {
+            cache.clear();
+        }
+        cache.entry(key).or_insert_with(|| self.open()).clone()
+    }
+
+    fn open(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            // A ping costs a round trip each time; a dead connection shows at BEGIN, where another one is taken.
+            .test_before_acquire(false)
+            .connect_lazy_with(self.options.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_whole_or_not_at_all() {
+        for good in [
+            "postgres://u:p@h/db",
+            "postgresql://h",
+            "postgres://u@h:5433/db?sslmode=verify-full&sslrootcert=/ca.pem",
+            "postgres:///db?host=/run/postgresql&user=u",
+        ] {
+            assert!(Address::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "mysql://h/db",
+            "h/db",
+            "postgres://h/db?sslmode=nonsense",
+            "postgres://h/db?sslmod=require",
+            "postgres://h/db?SSLMODE=require",
+            "postgres://h:99999/db",
+            "postgres://h/db#x",
+            "postgres://h/d\0b",
+        ] {
+            assert!(Address::parse(bad).is_none(), "{bad}");
+        }
+        let address = Address::parse("postgres://u:hunter2@h/db").unwrap();
+        assert!(!format!("{address:?}").contains("hunter2"));
+    }
+}
