@@ -41,7 +41,9 @@ fn applies_once_and_answers_the_stored_receipt_afterwards() {
     let job = shop.job("7", &[("status", text("approved")), ("amount", decimal("12.25"))]);
     shop.applies(job.clone());
     assert_eq!(shop.one("SELECT status, amount FROM items WHERE id = 7"), "approved|12.25");
-    for purpose in [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())] {
+    for purpose in
+        [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())]
+    {
         let before = shop.everything();
         let Outcome::Stored(receipt) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
         assert_eq!((receipt.status, receipt.rows_affected), (ReceiptStatus::Applied, 1));
@@ -101,7 +103,8 @@ fn sixteen_at_once_have_one_effect() {
         .collect();
     let outcomes: Vec<Outcome> = running.into_iter().map(|task| shop.wait(task).unwrap()).collect();
     let applied = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Applied(_))).count();
-    let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored(r) if r.status == ReceiptStatus::Applied)).count();
+    let stored =
+        outcomes.iter().filter(|o| matches!(o, Outcome::Stored(r) if r.status == ReceiptStatus::Applied)).count();
     assert_eq!((applied, stored, shop.effects()), (1, 15, 1), "{outcomes:?}");
 }
 
@@ -109,8 +112,12 @@ fn sixteen_at_once_have_one_effect() {
 fn sixteen_different_changes_of_one_version_land_once() {
     let shop = shop!(Shop::usual());
     shop.sql("CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.version := OLD.version + interval '1 microsecond'; RETURN NEW; END $$; CREATE TRIGGER b_bump BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION bump()");
-    let jobs: Vec<GuardJob> =
-        (0..16).map(|n| GuardJob { job_id: format!("wbj_{n}"), ..shop.keyed(&format!("wrp_{n}:7"), "7", &[("status", text(&format!("by {n}")))]) }).collect();
+    let jobs: Vec<GuardJob> = (0..16)
+        .map(|n| GuardJob {
+            job_id: format!("wbj_{n}"),
+            ..shop.keyed(&format!("wrp_{n}:7"), "7", &[("status", text(&format!("by {n}")))])
+        })
+        .collect();
     let running: Vec<_> = jobs
         .into_iter()
         .map(|job| {
@@ -126,12 +133,22 @@ fn sixteen_different_changes_of_one_version_land_once() {
 
 #[test]
 fn a_row_that_is_not_one_row_is_refused() {
-    let shop = shop!(Shop::new("CREATE TABLE items (id int, tenant_id text, status text, version int); INSERT INTO items VALUES (7, 'acme', 'a', 1);"));
+    let shop = shop!(Shop::new(
+        "CREATE TABLE items (id int, tenant_id text, status text, version int); INSERT INTO items VALUES (7, 'acme', 'a', 1);"
+    ));
     let job = shop.job("7", &approve());
     shop.sql("INSERT INTO items VALUES (7, 'acme', 'b', 1)");
     assert_eq!(code(shop.read("7", &[])), Code::RowNotUnique);
     assert_eq!(shop.released(job), Code::MultiRowWriteBlocked);
-    assert_eq!(code(shop.wait(shop.database.read(signoff::database::ScopedRead { table: name("absent"), ..shop.request("acme", "7", &[]) }))), Code::SourceObjectNotFound);
+    assert_eq!(
+        code(
+            shop.wait(
+                shop.database
+                    .read(signoff::database::ScopedRead { table: name("absent"), ..shop.request("acme", "7", &[]) })
+            )
+        ),
+        Code::SourceObjectNotFound
+    );
     let mut request = shop.request("acme", "7", &[]);
     request.columns.push(name("absent"));
     assert_eq!(code(shop.wait(shop.database.read(request))), Code::SourceObjectNotFound);
@@ -140,13 +157,17 @@ fn a_row_that_is_not_one_row_is_refused() {
 // ---- triggers and constraints
 
 fn trigger(when: &str, body: &str) -> String {
-    format!("CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$; CREATE {when} FOR EACH ROW EXECUTE FUNCTION meddle();")
+    format!(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$; CREATE {when} FOR EACH ROW EXECUTE FUNCTION meddle();"
+    )
 }
 
 #[test]
 fn a_trigger_that_rewrites_what_was_approved_undoes_everything() {
     let deferred = "CONSTRAINT TRIGGER z AFTER UPDATE ON items DEFERRABLE INITIALLY DEFERRED";
-    let again = |set: &str| format!("IF pg_trigger_depth() = 1 THEN UPDATE items SET {set} WHERE id = NEW.id; END IF; RETURN NULL;");
+    let again = |set: &str| {
+        format!("IF pg_trigger_depth() = 1 THEN UPDATE items SET {set} WHERE id = NEW.id; END IF; RETURN NULL;")
+    };
     for (when, body) in [
         ("TRIGGER z BEFORE UPDATE ON items", "NEW.status := 'APPROVED'; RETURN NEW;".to_owned()),
         ("TRIGGER z BEFORE UPDATE ON items", "NEW.status := NEW.status || ' '; RETURN NEW;".to_owned()),
@@ -168,8 +189,16 @@ fn what_refuses_or_swallows_is_told_apart() {
         ("TRIGGER z BEFORE UPDATE ON items", "RAISE EXCEPTION 'no';", Code::SourceRejected),
         (deferred, "RAISE EXCEPTION 'no';", Code::SourceRejected),
         ("TRIGGER z BEFORE UPDATE ON items", "RETURN NULL;", Code::WriteBlocked),
-        ("TRIGGER z AFTER UPDATE ON items", "DELETE FROM synapsor_writeback_receipts; RETURN NULL;", Code::TransactionLost),
-        ("TRIGGER z AFTER UPDATE ON items", "UPDATE synapsor_writeback_receipts SET status = 'applied'; RETURN NULL;", Code::TransactionLost),
+        (
+            "TRIGGER z AFTER UPDATE ON items",
+            "DELETE FROM synapsor_writeback_receipts; RETURN NULL;",
+            Code::TransactionLost,
+        ),
+        (
+            "TRIGGER z AFTER UPDATE ON items",
+            "UPDATE synapsor_writeback_receipts SET status = 'applied'; RETURN NULL;",
+            Code::TransactionLost,
+        ),
     ] {
         let shop = shop!(Shop::usual());
         shop.sql(&trigger(when, body));
@@ -180,7 +209,8 @@ fn what_refuses_or_swallows_is_told_apart() {
          CREATE TABLE items (id int PRIMARY KEY, tenant_id text, owner text REFERENCES owners DEFERRABLE INITIALLY DEFERRED, n int CHECK (n < 10), code text UNIQUE, must text NOT NULL DEFAULT '', version int);
          INSERT INTO items VALUES (7, 'acme', 'ann', 1, 'a', '', 1), (8, 'acme', 'ann', 1, 'b', '', 1);"
     ));
-    for (column, value) in [("owner", text("bob")), ("n", Scalar::Int(10)), ("code", text("b")), ("must", Scalar::Null)] {
+    for (column, value) in [("owner", text("bob")), ("n", Scalar::Int(10)), ("code", text("b")), ("must", Scalar::Null)]
+    {
         assert_eq!(shop.released(shop.job("7", &[(column, value)])), Code::SourceRejected, "{column}");
     }
 }
@@ -204,14 +234,20 @@ fn a_poisoned_session_changes_nothing() {
         "PERFORM set_config('DateStyle', 'SQL, DMY', false), set_config('TimeZone', 'Asia/Kolkata', false), set_config('IntervalStyle', 'iso_8601', false), set_config('bytea_output', 'escape', false), set_config('extra_float_digits', '-15', false), set_config('row_security', 'off', false), set_config('search_path', 'evil, pg_catalog', false), set_config('default_transaction_read_only', 'on', false), set_config('standard_conforming_strings', 'off', false), set_config('synchronous_commit', 'off', false), set_config('statement_timeout', '1', false), set_config('role', 'nobody_at_all', false); RETURN NEW;",
     ).replace("FUNCTION meddle", "FUNCTION public.meddle").replace("set_config", "pg_catalog.set_config"));
     for n in 0..5 {
-        let job = shop.keyed(&format!("poison:{n}"), "7", &[("status", text(&format!("s{n}"))), ("amount", decimal(&format!("1.1{n}")))]);
+        let job = shop.keyed(
+            &format!("poison:{n}"),
+            "7",
+            &[("status", text(&format!("s{n}"))), ("amount", decimal(&format!("1.1{n}")))],
+        );
         assert_eq!(job.before[&name("version")], text("2026-06-20T14:31:08.0003+00:00"), "{n}");
         let outcome = shop.run(job);
         assert!(matches!(outcome, Outcome::Applied(_)), "{n}: {outcome:?}");
     }
     assert_eq!(shop.rows("SELECT count(*) FROM public.effects"), ["5"]);
     // Ten transactions, fewer sessions: what the trigger left was there to be undone.
-    let sessions = shop.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signoff' AND datname = current_database()");
+    let sessions = shop.one(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signoff' AND datname = current_database()",
+    );
     assert!(sessions.parse::<u32>().unwrap() < 5, "{sessions}");
     assert_eq!(shop.rows("SELECT status, amount FROM public.items WHERE id OPERATOR(pg_catalog.=) 7"), ["s4|1.14"]);
 }
@@ -247,7 +283,8 @@ fn a_held_lock_is_busy_and_nothing_lands() {
     let shop = shop!(Shop::usual());
     let job = shop.job("7", &approve());
     std::thread::scope(|scope| {
-        let holder = scope.spawn(|| shop.rows("BEGIN; SELECT 1 FROM items WHERE id = 7 FOR UPDATE; SELECT pg_sleep(4); ROLLBACK"));
+        let holder = scope
+            .spawn(|| shop.rows("BEGIN; SELECT 1 FROM items WHERE id = 7 FOR UPDATE; SELECT pg_sleep(4); ROLLBACK"));
         std::thread::sleep(std::time::Duration::from_millis(500));
         assert_eq!(shop.released(job.clone()), Code::SourceBusy);
         holder.join().unwrap();
@@ -262,7 +299,10 @@ fn a_connection_that_died_in_the_pool_is_replaced() {
     shop.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signoff' AND datname = current_database()");
     shop.applies(job);
     // In the middle: the answer of the UPDATE never comes, and nothing lands.
-    shop.sql(&trigger("TRIGGER z BEFORE UPDATE ON items", "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW;"));
+    shop.sql(&trigger(
+        "TRIGGER z BEFORE UPDATE ON items",
+        "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW;",
+    ));
     assert_eq!(shop.released(shop.job("8", &approve())), Code::TransactionFailed);
     assert!(shop.read("8", &[]).unwrap().is_some());
 }
@@ -285,7 +325,11 @@ fn a_standby_is_read_and_not_written() {
 fn what_is_not_there_is_said_without_the_drivers_words() {
     let shop = shop!(Shop::usual());
     let request = shop.request("acme", "7", &[]);
-    for address in [shop.address("postgres", "absent_db"), shop.address("absent_user", &shop.name), "postgres://hunter2@127.0.0.1:1/x".to_owned()] {
+    for address in [
+        shop.address("postgres", "absent_db"),
+        shop.address("absent_user", &shop.name),
+        "postgres://hunter2@127.0.0.1:1/x".to_owned(),
+    ] {
         let database = open(&address).unwrap();
         let error = shop.wait(database.read(request.clone())).unwrap_err();
         assert_eq!((error.code(), error.retryable()), (Code::SourceUnavailable, true), "{address}");

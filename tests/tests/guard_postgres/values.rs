@@ -30,9 +30,15 @@ fn a_timestamp_without_zone_is_nobodys_local_time() {
     shop.sql(&format!("ALTER DATABASE {} SET DateStyle = 'SQL, DMY'", shop.name));
     let key = "00000000-0000-0000-0000-00000000000a";
     assert_eq!(shop.value(key, "version"), text("2026-06-20T14:31:08.000001"));
-    assert_eq!((shop.value(key, "local"), shop.value(key, "day")), (text("2026-06-20T23:59:59.999999"), text("2026-06-20")));
+    assert_eq!(
+        (shop.value(key, "local"), shop.value(key, "day")),
+        (text("2026-06-20T23:59:59.999999"), text("2026-06-20"))
+    );
     shop.applies(shop.job(key, &[("local", text("2026-01-02T03:04:05.000006")), ("day", text("2026-01-02"))]));
-    assert_eq!(shop.one("SELECT to_char(local, 'YYYY-MM-DD HH24:MI:SS.US'), to_char(day, 'YYYY-MM-DD') FROM items"), "2026-01-02 03:04:05.000006|2026-01-02");
+    assert_eq!(
+        shop.one("SELECT to_char(local, 'YYYY-MM-DD HH24:MI:SS.US'), to_char(day, 'YYYY-MM-DD') FROM items"),
+        "2026-01-02 03:04:05.000006|2026-01-02"
+    );
     let job = shop.keyed("second", key, &approve());
     shop.sql("UPDATE items SET version = version + interval '1 microsecond'");
     assert_eq!(shop.conflicts(job), moved("VERSION_CONFLICT", "version"));
@@ -41,7 +47,16 @@ fn a_timestamp_without_zone_is_nobodys_local_time() {
 #[test]
 fn the_ends_of_time_are_values() {
     let shop = shop!(Shop::usual());
-    for (n, value) in ["infinity", "-infinity", "0044-03-15 10:00:00+00 BC", "294276-01-01 00:00:00.000001+00", "4714-11-24 00:00:00+00 BC"].iter().enumerate() {
+    for (n, value) in [
+        "infinity",
+        "-infinity",
+        "0044-03-15 10:00:00+00 BC",
+        "294276-01-01 00:00:00.000001+00",
+        "4714-11-24 00:00:00+00 BC",
+    ]
+    .iter()
+    .enumerate()
+    {
         shop.sql(&format!("UPDATE items SET version = '{value}', status = 'x' WHERE id = 7"));
         shop.applies(shop.keyed(&format!("time:{n}"), "7", &approve()));
         assert_eq!(shop.one("SELECT version FROM items WHERE id = 7"), *value);
@@ -80,7 +95,9 @@ fn two_to_the_53_plus_one_is_not_two_to_the_53() {
 #[test]
 fn only_the_keys_own_text_finds_it() {
     let shop = shop!(Shop::usual());
-    for key in ["7abc", "07", " 7", "7 ", "+7", "7.0", "7e0", "0x7", "", "\u{0}7", "7\u{0}", "٧", "99999999999999999999"] {
+    for key in
+        ["7abc", "07", " 7", "7 ", "+7", "7.0", "7e0", "0x7", "", "\u{0}7", "7\u{0}", "٧", "99999999999999999999"]
+    {
         assert!(shop.read(key, &[]).unwrap().is_none(), "{key:?}");
     }
     assert!(shop.read("7", &[]).unwrap().is_some());
@@ -161,7 +178,10 @@ fn what_a_type_would_round_or_cut_is_refused_before_anybody_approves() {
         ("iv", text("1 day 02:00"), "1 day 02:00:00"),
         ("free", Scalar::Int(5), "5"),
     ] {
-        let row = shop.read("7", &[(column, value.clone())]).unwrap_or_else(|error| panic!("{column} {value:?}: {error}")).unwrap();
+        let row = shop
+            .read("7", &[(column, value.clone())])
+            .unwrap_or_else(|error| panic!("{column} {value:?}: {error}"))
+            .unwrap();
         assert_eq!(row.normal[column].value.to_text().as_deref(), Some(normal), "{column} {value:?}");
         let job = GuardJob { idempotency_key: format!("{column}:{value}"), ..job("acme", &row) };
         shop.applies(job);
@@ -231,7 +251,14 @@ fn every_type_is_shown_as_it_is_stored() {
     assert_eq!(row.values["flag"], Scalar::Bool(true));
     // Unchanged it is no conflict, whatever the type; changed it is.
     shop.applies(shop.keyed("unchanged", "7", &approve()));
-    for (column, other) in [("jb", "'{\"a\": 0, \"b\": 1.1}'"), ("one", "'1'"), ("nul", "NULL"), ("bounds", "'{1,2}'"), ("f", "'0'"), ("b", "'\\x00fe'")] {
+    for (column, other) in [
+        ("jb", "'{\"a\": 0, \"b\": 1.1}'"),
+        ("one", "'1'"),
+        ("nul", "NULL"),
+        ("bounds", "'{1,2}'"),
+        ("f", "'0'"),
+        ("b", "'\\x00fe'"),
+    ] {
         let job = shop.keyed(column, "7", &[("status", text(column))]);
         shop.sql(&format!("UPDATE items SET {column} = {other}"));
         assert_eq!(shop.conflicts(job), moved("ROW_CHANGED_AFTER_PROPOSAL", column));
@@ -259,4 +286,3 @@ fn null_is_a_value_of_its_own() {
     assert_eq!(shop.conflicts(job), moved("VERSION_CONFLICT", "version"));
     assert_eq!(shop.conflicts(shop.keyed("third", "8", &approve())), moved("VERSION_CONFLICT", "version"));
 }
-

@@ -121,7 +121,22 @@ impl Cluster {
     /// Runs SQL as the superuser; answers its rows, values parted by `|`, or what went wrong.
     pub fn psql(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
         let ran = Command::new(self.bin.join("psql"))
-            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-U", "postgres", "-d", database, "-c", sql])
+            .args([
+                "-X",
+                "-q",
+                "-t",
+                "-A",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-P",
+                "null=NULL",
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-c",
+                sql,
+            ])
             .arg("-h")
             .arg(&self.folder)
             .env("PGOPTIONS", "-c client_min_messages=warning -c timezone=UTC -c datestyle=ISO -c search_path=public")
@@ -215,7 +230,10 @@ impl Shop {
         self.runtime.block_on(future)
     }
 
-    pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
         self.runtime.spawn(future)
     }
 
@@ -249,7 +267,8 @@ impl Shop {
     }
 
     pub fn effects(&self) -> usize {
-        let (effects, executions) = (self.rows("SELECT id FROM effects").len(), self.rows("SELECT id FROM executions").len());
+        let (effects, executions) =
+            (self.rows("SELECT id FROM effects").len(), self.rows("SELECT id FROM executions").len());
         assert_eq!(effects, executions);
         effects
     }
@@ -316,10 +335,13 @@ impl Shop {
         let key = job.idempotency_key.clone();
         let outcome = self.run(job);
         assert_eq!(before[..3], self.everything()[..3], "something was written: {outcome:?}");
-        let stored = self.rows(&format!("SELECT status FROM synapsor_writeback_receipts WHERE idempotency_key = '{key}'"));
+        let stored =
+            self.rows(&format!("SELECT status FROM synapsor_writeback_receipts WHERE idempotency_key = '{key}'"));
         assert_eq!(stored, ["conflict"]);
         match outcome {
-            Outcome::Conflict(receipt) => (receipt.safe_error_code.unwrap(), receipt.column.map(|column| column.to_string())),
+            Outcome::Conflict(receipt) => {
+                (receipt.safe_error_code.unwrap(), receipt.column.map(|column| column.to_string()))
+            }
             other => panic!("no conflict: {other:?}"),
         }
     }

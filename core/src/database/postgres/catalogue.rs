@@ -37,7 +37,8 @@ impl Column {
             return Err(Error::new(Code::Internal).with("detail", "the catalogue answered another shape"));
         };
         let kind = |text: &String| {
-            let unreadable = |_| Error::new(Code::ValueNotReadable).with("column", name).with("reason", "the name of its type");
+            let unreadable =
+                |_| Error::new(Code::ValueNotReadable).with("column", name).with("reason", "the name of its type");
             ColumnType::new(text.as_str()).map_err(unreadable)
         };
         let fixed = match (generated.as_str(), identity.as_str()) {
@@ -45,12 +46,7 @@ impl Column {
             ("", _) => None,
             _ => Some("it is generated"),
         };
-        Ok(Self {
-            column_type: kind(column_type)?,
-            plain_type: kind(plain)?,
-            modified: modified == "true",
-            fixed,
-        })
+        Ok(Self { column_type: kind(column_type)?, plain_type: kind(plain)?, modified: modified == "true", fixed })
     }
 }
 

@@ -15,7 +15,8 @@ impl PostgresDatabase {
         // One snapshot for the catalogue and the row. The search path is the role's own again before the row is read.
         let columns = columns_sql(&read.schema, &read.table);
         let settings = Dialect::Postgres.settings().unwrap_or_default();
-        let more = format!("SET LOCAL search_path = pg_catalog; {columns}; SET LOCAL search_path TO DEFAULT; {settings}");
+        let more =
+            format!("SET LOCAL search_path = pg_catalog; {columns}; SET LOCAL search_path TO DEFAULT; {settings}");
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let (mut session, mut rows) = self.begin(begin, &more).await.map_err(|failure| self.explain(failure))?;
         rows.pop();
@@ -25,7 +26,12 @@ impl PostgresDatabase {
         found
     }
 
-    async fn read_in(&self, session: &mut Session, read: &ScopedRead, catalogue: &[Vec<Option<String>>]) -> Result<Option<RowRead>> {
+    async fn read_in(
+        &self,
+        session: &mut Session,
+        read: &ScopedRead,
+        catalogue: &[Vec<Option<String>>],
+    ) -> Result<Option<RowRead>> {
         if catalogue.is_empty() {
             return Err(self.missing(format!("table {}.{}", read.schema, read.table)));
         }
@@ -73,7 +79,12 @@ impl PostgresDatabase {
             params.push(Some(value.clone()));
             condition.push_str(&format!(" AND {}", Dialect::Postgres.matches(column, 2, types.get(column))));
         }
-        let sql = format!("SELECT {} FROM {}.{} WHERE {condition} LIMIT 2", outputs.join(", "), read.schema.quoted(), read.table.quoted());
+        let sql = format!(
+            "SELECT {} FROM {}.{} WHERE {condition} LIMIT 2",
+            outputs.join(", "),
+            read.schema.quoted(),
+            read.table.quoted()
+        );
         let mut rows = match session.run(&Statement { sql, params }).await {
             Ok((rows, _)) => rows,
             // The key or the tenant is no value of its column's type: no row has it.
@@ -92,11 +103,18 @@ impl PostgresDatabase {
     }
 
     /// What the column would hold after `value` is written: the engine casts it, with the type's modifier and without.
-    async fn normal(&self, session: &mut Session, column: &Identifier, known: &Column, value: &Scalar) -> Result<Normal> {
+    async fn normal(
+        &self,
+        session: &mut Session,
+        column: &Identifier,
+        known: &Column,
+        value: &Scalar,
+    ) -> Result<Normal> {
         if let Some(reason) = known.fixed {
             return Err(Error::new(Code::ColumnNotPatchable).with("column", column).with("reason", reason));
         }
-        let refused = || Error::new(Code::ValueNotRepresentable).with("column", column).with("type", known.column_type.as_str());
+        let refused =
+            || Error::new(Code::ValueNotRepresentable).with("column", column).with("type", known.column_type.as_str());
         let is_boolean = known.plain_type.as_str() == "boolean";
         let fits = match value {
             Scalar::Bool(_) => is_boolean,
@@ -137,7 +155,10 @@ impl PostgresDatabase {
             return Err(refused());
         }
         let column_type = Some(&known.column_type);
-        let value = Dialect::Postgres.scalars(std::slice::from_ref(shown), [(column, column_type)])?.pop().map(|(_, _, scalar)| scalar);
+        let value = Dialect::Postgres
+            .scalars(std::slice::from_ref(shown), [(column, column_type)])?
+            .pop()
+            .map(|(_, _, scalar)| scalar);
         Ok(Normal { class: String::new(), value: value.unwrap_or(Scalar::Null) })
     }
 }

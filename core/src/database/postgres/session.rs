@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::failure::classify;
@@ -116,6 +116,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>)
 
 /// Every output of ours is of type text.
 fn texts(rows: &[PgRow]) -> Result<Rows, Failure> {
-    let row = |row: &PgRow| (0..row.len()).map(|index| row.try_get(index)).collect::<sqlx::Result<Vec<Option<String>>>>();
+    let row =
+        |row: &PgRow| (0..row.len()).map(|index| row.try_get(index)).collect::<sqlx::Result<Vec<Option<String>>>>();
     rows.iter().map(row).collect::<sqlx::Result<Rows>>().map_err(|error| classify(&error))
 }

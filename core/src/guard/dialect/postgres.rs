@@ -23,7 +23,9 @@ const SETTINGS: &[(&str, &str)] = &[
 /// `format('%s')` calls the output function of any type (a cast to text would drop the padding of `character`); of NULL it
 /// makes an empty text.
 pub(super) fn select(expression: &str) -> String {
-    format!("CASE WHEN pg_catalog.num_nulls({expression}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format('%s', {expression}) END")
+    format!(
+        "CASE WHEN pg_catalog.num_nulls({expression}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format('%s', {expression}) END"
+    )
 }
 
 /// `true` on a standby, then what each setting was. A COMMIT has to be on disk before it is answered, here and there.
@@ -40,8 +42,11 @@ pub(super) fn settings() -> String {
 
 /// The statement and parameters that undo [`settings`], from the row that it answered.
 pub(super) fn restore(row: &[Option<String>]) -> (String, Vec<Option<String>>) {
-    let outputs: Vec<String> =
-        SETTINGS.iter().enumerate().map(|(n, (name, _))| format!("pg_catalog.set_config('{name}', ${}, true)", n + 1)).collect();
+    let outputs: Vec<String> = SETTINGS
+        .iter()
+        .enumerate()
+        .map(|(n, (name, _))| format!("pg_catalog.set_config('{name}', ${}, true)", n + 1))
+        .collect();
     let mut params: Vec<Option<String>> = row.iter().skip(1).take(SETTINGS.len()).cloned().collect();
     params.resize(SETTINGS.len(), None);
     (format!("SELECT {}", outputs.join(", ")), params)
@@ -50,11 +55,27 @@ pub(super) fn restore(row: &[Option<String>]) -> (String, Vec<Option<String>>) {
 /// A type as SQL. The grammar knows some names by itself; any other of the catalogue's own is qualified, and a name that
 /// has a schema already has it from the catalogue.
 pub(super) fn type_name(column_type: &ColumnType) -> String {
-    const GRAMMAR: &[&str] =
-        &["bigint", "bit", "boolean", "character", "double", "integer", "interval", "numeric", "real", "smallint", "time", "timestamp"];
+    const GRAMMAR: &[&str] = &[
+        "bigint",
+        "bit",
+        "boolean",
+        "character",
+        "double",
+        "integer",
+        "interval",
+        "numeric",
+        "real",
+        "smallint",
+        "time",
+        "timestamp",
+    ];
     let text = column_type.as_str();
     let word = text.split([' ', '(', '[']).next().unwrap_or(text);
-    if GRAMMAR.contains(&word) || in_another_schema(column_type) { text.to_owned() } else { format!("pg_catalog.{text}") }
+    if GRAMMAR.contains(&word) || in_another_schema(column_type) {
+        text.to_owned()
+    } else {
+        format!("pg_catalog.{text}")
+    }
 }
 
 fn in_another_schema(column_type: &ColumnType) -> bool {
@@ -80,7 +101,9 @@ pub(super) fn scalar(cell: &Cell, column_type: Option<&ColumnType>) -> Scalar {
         "smallint" | "integer" | "bigint" => Scalar::from_number_text(text),
         "real" | "double precision" => Scalar::Decimal(text.clone()),
         numeric if numeric.starts_with("numeric") => Scalar::Decimal(text.clone()),
-        timestamp if timestamp.starts_with("timestamp") => Scalar::Text(rfc3339(text, timestamp.ends_with("with time zone"))),
+        timestamp if timestamp.starts_with("timestamp") => {
+            Scalar::Text(rfc3339(text, timestamp.ends_with("with time zone")))
+        }
         _ => Scalar::Text(text.clone()),
     }
 }
