@@ -215,6 +215,7 @@ impl Shop {
     }
 
     /// Makes a standby of the cluster; answers where this database is on it.
+    #[expect(clippy::zombie_processes, reason = "it ends with this process, when its standard input closes")]
     pub fn standby(&self) -> String {
         let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
             "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!
