@@ -206,8 +206,8 @@ pub struct Cancel {
 
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// The proposal, or latest
-    #[arg(group = "which")]
+    /// The proposal, or latest: the newest of all
+    #[arg(group = "which", required_unless_present_any = ["proposal", "job"])]
     pub id: Option<String>,
     /// The proposal
     #[arg(long, value_name = "ID", group = "which")]

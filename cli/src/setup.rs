@@ -56,6 +56,12 @@ pub fn read_file(path: &Path) -> Result<String> {
     })
 }
 
+/// A file that is input, not the contract.
+pub fn read_input(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", error.kind()))
+}
+
 /// Reads and validates a contract; warnings come back with it.
 pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
     let text = read_file(path)?;

@@ -329,3 +329,34 @@ async fn shadow_and_read_only_contracts_never_write() {
     house.runtime.read("billing.inspect_invoice", r#"{"invoice_id":"INV-1"}"#, &Caller::FromContract).await.unwrap();
     assert_eq!(house.workspace.ask("SELECT count(*) FROM executions"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_finds_its_proposal_whatever_the_row_holds() {
+    // Decimals and large integers are texts once they are stored: the same value all the same.
+    for value in ["12.5", "9007199254740993", "1e300"] {
+        let house = House::new();
+        let app = house.workspace.app();
+        app.execute_batch(&format!(
+            "ALTER TABLE invoices ADD COLUMN refund NUMERIC; UPDATE invoices SET refund = {value};"
+        ))
+        .unwrap();
+        let contract = CONTRACT.replace(
+            r#""visible_columns": ["id", "status", "balance_cents", "late_fee_cents""#,
+            r#""visible_columns": ["id", "refund", "status", "balance_cents", "late_fee_cents""#,
+        );
+        let (contract, _) = Contract::parse(&contract).unwrap();
+        let ledger = LedgerOptions::create(house.workspace.path("decimal.db"));
+        let ledger = SqliteLedger::open(ledger, &*house.clock, &SystemIds).unwrap();
+        let runtime = Runtime::new(Some(contract), Arc::new(ledger)).with_database("billing_db", house.source.clone());
+        let caller = Caller::trusted("acme", "support_agent");
+        let propose = |reason: &str| {
+            let arguments = serde_json::json!({ "invoice_id": "INV-1", "reason": reason }).to_string();
+            let (runtime, caller) = (runtime.clone(), caller.clone());
+            async move { runtime.propose("billing.propose_late_fee_waiver", &arguments, &caller).await }
+        };
+        let first = propose("kind").await.unwrap();
+        let again = propose("kind").await.unwrap();
+        assert!(again.existing && again.change_set.proposal_id == first.change_set.proposal_id, "{value}");
+        assert_eq!(code(propose("other").await), Code::ProposalActive, "{value}");
+    }
+}

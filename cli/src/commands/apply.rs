@@ -10,7 +10,7 @@ use signoff::{Code, Error, Result};
 use super::resolve;
 use crate::args::{Apply, Global};
 use crate::output::Output;
-use crate::setup::{Ledger, Need, read_file, runtime};
+use crate::setup::{Ledger, Need, read_input, runtime};
 
 pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Existing, output)?;
@@ -20,7 +20,7 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
     options.runner.clone_from(&apply.runner);
     options.lease = Duration::from_secs(apply.lease_seconds);
     let applied = if let Some(file) = &apply.job {
-        let job = WritebackJob::parse(&read_file(Path::new(file))?)?;
+        let job = WritebackJob::parse(&read_input(Path::new(file))?)?;
         runtime.apply_job(&job, &options).await?
     } else {
         let id = apply.proposal.as_deref().or(apply.id.as_deref()).unwrap_or("latest");
@@ -84,17 +84,26 @@ fn tell(applied: &Applied, output: &mut Output) {
             "conflict": would,
         }));
     }
+    let column = receipt.and_then(|record| record.details.as_ref()).and_then(|details| details.get("column"));
+    let column =
+        column.and_then(|column| column.as_str()).map(|column| format!(" in column {column}")).unwrap_or_default();
     match &applied.ending {
         Ending::Applied => {
             output.line("Guarded writeback applied.");
             checks(output);
             output.line(format!("* affected rows: {}", receipt.map_or(0, |receipt| receipt.receipt.rows_affected)));
+            let still = receipt.is_some_and(|record| {
+                record.receipt.new_version.is_some() && record.receipt.new_version == record.receipt.previous_version
+            });
+            if still {
+                output.warn("the version column did not move: other writers cannot see this change by it; let a trigger move it");
+            }
         }
         Ending::AlreadyApplied => output.line("Guarded writeback already applied: nothing was written again."),
         Ending::Conflict => {
             let code =
                 receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("VERSION_CONFLICT");
-            output.line(format!("Guarded writeback found a conflict: {code}. Nothing was written."));
+            output.line(format!("Guarded writeback found a conflict: {code}{column}. Nothing was written."));
             if let Some(code) = Code::parse(code).and_then(|code| Error::new(code).help()) {
                 output.line(format!("* what to do: {code}"));
             }

@@ -22,9 +22,6 @@ fn validate(global: &Global, output: &mut Output) -> Result<u8> {
     output.value(&json!({ "ok": ok, "path": path, "diagnostics": diagnostics }));
     for diagnostic in &diagnostics {
         output.line(format!("{}: {diagnostic}", path.display()));
-        if let Some(help) = &diagnostic.help {
-            output.line(format!("  help: {help}"));
-        }
     }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);

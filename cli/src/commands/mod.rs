@@ -20,7 +20,12 @@ use signoff::{Code, Error, Result, Runtime};
 pub async fn latest(runtime: &Runtime, state: Option<State>) -> Result<ProposalSummary> {
     let filter = ProposalFilter { state, limit: 1, ..ProposalFilter::default() };
     let found = runtime.ledger().list(filter).await?.into_iter().next();
-    found.ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", "latest"))
+    found.ok_or_else(|| match state {
+        Some(state) => Error::new(Code::Usage)
+            .with("problem", format!("no proposal is {state}"))
+            .with("hint", "`signoff proposals list` shows where each stands"),
+        None => Error::new(Code::ProposalNotFound).with("proposal", "latest"),
+    })
 }
 
 /// An id, with `latest` resolved to the newest proposal of all.

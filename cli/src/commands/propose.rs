@@ -11,7 +11,7 @@ use signoff::{Code, Error, Result};
 use super::shown;
 use crate::args::{Global, Propose};
 use crate::output::Output;
-use crate::setup::{Ledger, Need, read_file, runtime};
+use crate::setup::{Ledger, Need, read_input, runtime};
 
 pub async fn run(global: &Global, propose: &Propose, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
@@ -49,7 +49,7 @@ fn arguments(runtime: &signoff::Runtime, propose: &Propose) -> Result<String> {
             })?;
             Ok(text)
         }
-        Some(path) => read_file(std::path::Path::new(path)),
+        Some(path) => read_input(std::path::Path::new(path)),
         None if propose.sample => {
             let capability = runtime.contract().and_then(|contract| contract.capability(&propose.capability));
             let capability = capability

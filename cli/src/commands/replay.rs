@@ -25,7 +25,9 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
         output.line(format!("{} {}", output.strong("Replay"), story.replay_id));
         output.line("What happened:");
         for (number, event) in story.events.iter().enumerate() {
-            output.line(format!("  {}. {}  {} by {}", number + 1, event.at, event.kind, printable(&event.actor)));
+            let why = event.detail.pointer("/reason").or_else(|| event.detail.pointer("/standing/last_error"));
+            let why = why.and_then(|why| why.as_str()).map(|why| format!(": {}", printable(why))).unwrap_or_default();
+            output.line(format!("  {}. {}  {} by {}{why}", number + 1, event.at, event.kind, printable(&event.actor)));
         }
         output.line("Proposed change:");
         shown::diff(&record.change_set, output);
@@ -61,6 +63,6 @@ fn writeback(story: &Story, output: &mut Output) {
         output.line(format!("  {status} ({} rows), receipt {}", receipt.rows_affected, receipt.receipt_hash));
     }
     if story.receipts.is_empty() {
-        output.line(format!("  none yet: the proposal is {}", story.state));
+        output.line(format!("  none: the proposal is {}", story.state));
     }
 }

@@ -2,7 +2,7 @@
 
 use signoff::error::{printable, quoted};
 use signoff::ledger::ProposalRecord;
-use signoff::primitives::Scalar;
+use signoff::primitives::{Scalar, compare_decimals};
 use signoff::protocol::{ChangeSet, State};
 
 use crate::output::Output;
@@ -12,8 +12,18 @@ pub fn diff(set: &ChangeSet, output: &mut Output) {
     let width = set.patch.keys().map(|column| column.as_str().len()).max().unwrap_or(0);
     for (column, value) in &set.patch {
         let before = set.before.get(column).unwrap_or(&Scalar::Null);
-        let (old, new) = (output.old(&shown(before)), output.new_value(&shown(value)));
-        output.line(format!("  {:width$}  {old} -> {new}", column.as_str()));
+        let same = if before.same(value) { "  (unchanged)" } else { "" };
+        // A decimal is kept as its text: where one side is a number, the other is one too.
+        let plain = [before, value].iter().any(|side| side.as_number_text().is_some());
+        let (old, new) = (side(before, plain), side(value, plain));
+        output.line(format!("  {:width$}  {} -> {}{same}", column.as_str(), output.old(&old), output.new_value(&new)));
+    }
+}
+
+fn side(value: &Scalar, plain: bool) -> String {
+    match value {
+        Scalar::Text(text) if plain && compare_decimals(text, text).is_some() => text.clone(),
+        other => shown(other),
     }
 }
 
@@ -48,7 +58,7 @@ pub fn proposal(record: &ProposalRecord, output: &mut Output) {
         ("conflict guard", format!("{} = {}", version.column, shown(&version.value))),
         ("evidence", set.evidence.bundle_id.clone()),
         ("executor", printable(set.writeback.executor.as_deref().unwrap_or("sql_update"))),
-        ("expires", record.standing.expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string())),
+        ("expires", expires(record)),
     ];
     for (name, value) in items {
         output.line(format!("  {name:<15} {value}"));
@@ -59,6 +69,21 @@ pub fn proposal(record: &ProposalRecord, output: &mut Output) {
     }
     output.line("Exact diff:");
     diff(set, output);
+    for decision in &record.decisions {
+        let asserted = if decision.asserted { " (asserted)" } else { "" };
+        let reason =
+            decision.reason.as_deref().map(|reason| format!(", because {}", quoted(reason))).unwrap_or_default();
+        let who = printable(&decision.approver);
+        output.line(format!("{} by {who}{asserted} at {}{reason}", decision.decision, decision.decided_at));
+    }
     let changed = if record.state == State::Applied { "yes" } else { "no" };
     output.line(format!("Source DB changed: {changed}"));
+}
+
+fn expires(record: &ProposalRecord) -> String {
+    match (record.state, record.standing.expires_at) {
+        (State::PendingReview | State::Approved, Some(end)) => end.to_string(),
+        (State::PendingReview | State::Approved, None) => "never".to_owned(),
+        _ => "-".to_owned(),
+    }
 }

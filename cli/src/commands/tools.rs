@@ -19,7 +19,8 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
             let tools = tools(&contract, &ToolOptions { alias });
             output.value(&json!({ "tools": tools }));
             for tool in &tools {
-                output.line(format!("{:<40} {}", tool.name, tool.title));
+                let description = tool.description.lines().next().unwrap_or_default();
+                output.line(format!("{}\n    {description}", tool.name));
             }
             Ok(0)
         }

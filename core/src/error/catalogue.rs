@@ -157,7 +157,7 @@ catalogue! {
     ColumnTypeMixed = "COLUMN_TYPE_MIXED", Operator, 422, Failed, once, "column `{column}` is declared {declared} and holds a value of class {class}", "give the column a declared type and store only that class in it";
     ValueNotReadable = "VALUE_NOT_READABLE", Operator, 422, Failed, once, "column `{column}` holds a value that cannot be shown exactly: {reason}";
     ConflictGuardMissing = "CONFLICT_GUARD_MISSING", Operator, 422, Failed, once, "capability `{capability}` has no conflict guard";
-    VersionIsNull = "VERSION_IS_NULL", Operator, 422, Failed, once, "version column `{column}` is NULL in this row: it cannot tell whether the row changed", "fill the column, or acknowledge a weak guard";
+    VersionIsNull = "VERSION_IS_NULL", Operator, 422, Failed, once, "version column `{column}` is NULL in this row: it cannot tell whether the row changed", "fill the column, or let every column read be the guard: `\"conflict_guard\": {\"weak_guard_ack\": true}`";
     VersionTypeUnsupported = "VERSION_TYPE_UNSUPPORTED", Operator, 422, Failed, once, "version column `{column}` has class {class}, which does not compare exactly";
 
     // The contract and other files.
@@ -175,22 +175,22 @@ catalogue! {
     InstantInvalid = "INSTANT_INVALID", Operator, 400, Failed, once, "`{text}` is not an RFC 3339 instant";
 
     // The lifecycle.
-    ProposalNotFound = "PROPOSAL_NOT_FOUND", Operator, 404, Failed, once, "no proposal `{proposal}` in this ledger";
+    ProposalNotFound = "PROPOSAL_NOT_FOUND", Operator, 404, Failed, once, "no proposal `{proposal}` in this ledger", "`signoff proposals list` shows what there is; --store names another ledger";
     ProposalNotPending = "PROPOSAL_NOT_PENDING_REVIEW", Operator, 409, Refused, once, "proposal `{proposal}` is {state}, not pending_review";
     ProposalNotRejectable = "PROPOSAL_NOT_REJECTABLE", Operator, 409, Refused, once, "proposal `{proposal}` is {state} and can no longer be rejected";
     ProposalNotCancelable = "PROPOSAL_NOT_CANCELABLE", Operator, 409, Refused, once, "proposal `{proposal}` is {state} and can no longer be canceled";
-    ProposalNotApproved = "PROPOSAL_NOT_APPROVED", Operator, 409, Refused, once, "proposal `{proposal}` is {state}, not approved";
+    ProposalNotApproved = "PROPOSAL_NOT_APPROVED", Operator, 409, Refused, once, "proposal `{proposal}` is {state}, not approved", "somebody has to approve it first: `signoff proposals approve {proposal}`";
     ProposalExpired = "PROPOSAL_EXPIRED", Operator, 409, Refused, once, "proposal `{proposal}` expired at {at}", "propose again";
     ApprovalExpired = "APPROVAL_EXPIRED", Operator, 409, Refused, once, "the approval of `{proposal}` expired at {at}", "propose and approve again";
     ProposalHashMismatch = "PROPOSAL_HASH_MISMATCH", Operator, 409, Refused, once, "the hash given for `{proposal}` is not the hash of what is stored", "look at the proposal again and decide on what it shows now";
     ProposalVersionMismatch = "PROPOSAL_VERSION_MISMATCH", Operator, 409, Refused, once, "proposal `{proposal}` has version {stored}, not {given}";
-    ReceiptNotFound = "RECEIPT_NOT_FOUND", Operator, 404, Failed, once, "no receipt `{receipt}` in this ledger";
+    ReceiptNotFound = "RECEIPT_NOT_FOUND", Operator, 404, Failed, once, "no receipt `{receipt}` in this ledger", "`signoff receipts list` shows what there is";
     JobDiffers = "WRITEBACK_JOB_DIFFERS", Operator, 409, Refused, once, "the job says another {field} than the proposal that was approved; nothing was run";
     LeaseExpired = "WRITEBACK_LEASE_EXPIRED", Operator, 409, Refused, once, "the job's lease ended at {at}", "apply the proposal by its id: the job is derived anew";
     TransitionNotAllowed = "TRANSITION_NOT_ALLOWED", Operator, 409, Refused, once, "event {event} does not apply to a proposal that is {state}";
-    RoleRequired = "ROLE_REQUIRED", Operator, 403, Refused, once, "deciding on `{proposal}` needs role {role}";
+    RoleRequired = "ROLE_REQUIRED", Operator, 403, Refused, once, "deciding on `{proposal}` needs role {role}", "somebody who holds it has to decide; a terminal takes --role or SIGNOFF_OPERATOR_ROLES";
     ActorInvalid = "ACTOR_INVALID", Operator, 400, Usage, once, "{what} needs a name: not empty, without control characters, not a credential";
-    SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it";
+    SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it", "somebody else has to decide; a terminal takes --actor";
     ShadowWritebackDisabled = "SHADOW_WRITEBACK_DISABLED", Operator, 409, Refused, once, "`{proposal}` is a shadow proposal: it is compared, never approved or applied";
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";

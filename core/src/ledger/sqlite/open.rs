@@ -131,7 +131,10 @@ fn make_folder(path: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| unwritable(folder, &error))
+    builder.create(folder).map_err(|error| unwritable(folder, &error))?;
+    // A ledger and its key have no place in a repository. If this cannot be written, the ledger says why next.
+    let _ = std::fs::write(folder.join(".gitignore"), "*\n");
+    Ok(())
 }
 
 /// An existing folder is the operator's: it is never changed, only spoken of.

@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault_point;
 use crate::ledger::{Advance, Advanced, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
-use crate::protocol::{ChangeSet, ChangeSetMode, Event, ROW_HASH_COLUMN, State};
+use crate::protocol::{ChangeSet, ChangeSetMode, Columns, Event, ROW_HASH_COLUMN, State};
 
 const ACTIVE: &str = "s.state IN ('pending_review', 'approved', 'pending_worker', 'outcome_unknown')";
 
@@ -188,14 +188,20 @@ fn succession(record: &ProposalRecord, new: &NewProposal) -> Succession {
     }
     let same_principal = old_set.principal.id == new_set.principal.id;
     let same_authority = record.facts.authority == new.facts.authority;
-    let same_row = old_set.before == new_set.before && record.facts.classes == new.facts.classes;
-    if same_principal && same_authority && same_row && old_set.patch == new_set.patch {
+    let same_row = same(&old_set.before, &new_set.before) && record.facts.classes == new.facts.classes;
+    if same_principal && same_authority && same_row && same(&old_set.patch, &new_set.patch) {
         Succession::Same
     } else if same_principal && !same_row && record.state == State::PendingReview {
         Succession::Ends(Event::Cancel, "superseded")
     } else {
         Succession::Refused
     }
+}
+
+/// Equal as they are stored: a decimal read back from the ledger is a text, and the same value.
+fn same(left: &Columns, right: &Columns) -> bool {
+    left.len() == right.len()
+        && left.iter().all(|(column, value)| right.get(column).is_some_and(|other| other.same(value)))
 }
 
 /// Another principal learns that there is one, not which.
