@@ -148,6 +148,11 @@ impl Cluster {
         Ok(String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect())
     }
 
+    /// Where the server listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     pub fn address(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@localhost/{database}?host={}", self.folder.display())
     }
@@ -219,10 +224,10 @@ impl Shop {
         let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
             "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!
             cat >/dev/null; kill -INT $server; wait $server"#;
-        let mut keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
+        let keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
         self.cluster.wait_for("port=5433", "standby.log");
         // Held open until this process ends.
-        std::mem::forget(keeper.stdin.take());
+        std::mem::forget(keeper);
         format!("{}&port=5433", self.cluster.address("postgres", &self.name))
     }
 
