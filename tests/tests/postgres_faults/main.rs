@@ -272,6 +272,11 @@ fn an_attempt_taken_over_at_its_commit_lands_once() {
 fn a_server_killed_in_the_middle_applies_once() {
     let rounds = rounds(5, 100);
     let billing = billing!(Cluster::own(), rounds);
+    // Long enough to be hit in the middle.
+    billing.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
+         CREATE TRIGGER c_slow BEFORE UPDATE ON invoices FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
     let ledger = billing.ledger("ledger.db");
     let (proxy, address) = billing.proxy();
     let (far, near) = (billing.runtime(&ledger, &address), billing.runtime(&ledger, &billing.direct()));
@@ -289,7 +294,7 @@ fn a_server_killed_in_the_middle_applies_once() {
         } else {
             // Anywhere, from before BEGIN to after the answer.
             let first = billing.start(&near, &id, false);
-            std::thread::sleep(Duration::from_millis(random(15)));
+            std::thread::sleep(Duration::from_micros(random(20_000)));
             billing.cluster.kill();
             first
         };
