@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -87,6 +88,29 @@ impl Cluster {
             .as_ref()
     }
 
+    /// A cluster of a test's own, to be killed; where there is no server, as [`Self::shared`].
+    pub fn own() -> Option<&'static Self> {
+        Self::shared().map(|shared| &*Box::leak(Box::new(Self::start(shared.bin.clone()))))
+    }
+
+    /// Kills the server; nothing is written out first.
+    pub fn kill(&self) {
+        self.control(&["-m", "immediate", "stop"]);
+    }
+
+    /// Starts it again; returns when it takes connections.
+    pub fn restart(&self) {
+        let options = format!("-k {} -c listen_addresses= -c max_connections=300", self.folder.display());
+        self.control(&["-o", &options, "-l", "/dev/null", "start"]);
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let mut command = unprivileged(&self.bin.join("pg_ctl"));
+        command.arg("-s").arg("-w").arg("-D").arg(self.folder.join("data")).args(arguments).current_dir("/");
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(status.success(), "pg_ctl {arguments:?}: {status}");
+    }
+
     fn start(bin: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("signoff-pg-").tempdir().unwrap().keep();
         if Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n") {
@@ -101,8 +125,8 @@ impl Cluster {
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // Ends the server and removes the folder when our end of the pipe closes, however we end.
-        let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c max_prepared_transactions=0 -c timezone=Asia/Kolkata >"$2/log" 2>&1 & server=$!
-            cat >/dev/null; kill -INT $server; wait $server; rm -rf "$2""#;
+        let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c max_prepared_transactions=0 -c timezone=Asia/Kolkata >"$2/log" 2>&1 &
+            cat >/dev/null; "$1/pg_ctl" -s -D "$2/data" -m fast stop; rm -rf "$2""#;
         let keeper = keep(script, &bin, &folder);
         let cluster = Self { bin, folder, _keeper: keeper };
         cluster.wait_for("", "log");
@@ -146,6 +170,21 @@ impl Cluster {
             return Err(String::from_utf8_lossy(&ran.stderr).into_owned());
         }
         Ok(String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    /// Runs SQL line by line, whatever fails; answers all that it said, the words of each command among it.
+    pub fn psql_script(&self, database: &str, script: &str) -> String {
+        let mut command = Command::new(self.bin.join("psql"));
+        command.args(["-X", "-t", "-A", "-U", "postgres", "-d", database, "-h"]).arg(&self.folder);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("psql starts");
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    /// Where the server listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
     }
 
     pub fn address(&self, user: &str, database: &str) -> String {
@@ -220,10 +259,10 @@ impl Shop {
         let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
             "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!
             cat >/dev/null; kill -INT $server; wait $server"#;
-        let mut keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
+        let keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
         self.cluster.wait_for("port=5433", "standby.log");
         // Held open until this process ends.
-        std::mem::forget(keeper.stdin.take());
+        std::mem::forget(keeper);
         format!("{}&port=5433", self.cluster.address("postgres", &self.name))
     }
 
