@@ -233,10 +233,10 @@ impl Shop {
         let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
             "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!
             cat >/dev/null; kill -INT $server; wait $server"#;
-        let mut keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
+        let keeper = keep(script, &self.cluster.bin, &self.cluster.folder);
         self.cluster.wait_for("port=5433", "standby.log");
         // Held open until this process ends.
-        std::mem::forget(keeper.stdin.take());
+        std::mem::forget(keeper);
         format!("{}&port=5433", self.cluster.address("postgres", &self.name))
     }
 
