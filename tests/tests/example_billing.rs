@@ -39,15 +39,64 @@ impl Example {
     }
 }
 
+/// The checks that failed; with the words if they are a plain category.
+fn failed(ran: &Ran) -> Vec<String> {
+    let checks = ran.json()["sources"][0]["checks"].as_array().unwrap().clone();
+    let plain = ["permission denied", "configured object not found", "connection failed"];
+    let told = |check: &serde_json::Value| {
+        let (name, message) = (check["name"].as_str().unwrap(), check["message"].as_str().unwrap());
+        if plain.contains(&message) { format!("{name} {message}") } else { name.to_owned() }
+    };
+    checks.iter().filter(|check| check["ok"] == false).map(told).collect()
+}
+
 #[test]
 fn the_script_of_v1_in_its_order() {
     let Some(shop) = Shop::bare(&format!("{SCHEMA}{SEED}{ROLES}{EFFECTS}")) else { return };
     let example = Example { shop, folder: tempfile::tempdir().unwrap() };
     example.file("synapsor.runner.json", CONTRACT);
     let printed = example.signoff(&["writeback", "migration", "--engine", "postgres"]).expect(0);
+    let doctor = ["--format", "json", "writeback", "doctor", "--check-db"];
+    assert_eq!(failed(&example.signoff(&doctor).expect(1)), ["receipts-table"]);
     example.shop.sql(&printed.out);
+    assert_eq!(failed(&example.signoff(&doctor).expect(1)), ["receipts-probe permission denied"]);
     let role = ["writeback", "grants", "--engine", "postgres", "--writer-role", "billing_writer"];
     example.shop.sql(&example.signoff(&role).expect(0).out);
+    assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());
+    for (broken, mended, found) in [
+        (
+            "REVOKE UPDATE (waiver_reason) ON invoices FROM billing_writer",
+            "GRANT UPDATE (waiver_reason) ON invoices TO billing_writer",
+            "target:public.invoices permission denied",
+        ),
+        (
+            "ALTER TABLE invoices RENAME waiver_reason TO w",
+            "ALTER TABLE invoices RENAME w TO waiver_reason",
+            "target:public.invoices configured object not found",
+        ),
+        (
+            "ALTER TABLE synapsor_writeback_receipts DROP CONSTRAINT synapsor_writeback_receipts_pkey",
+            "ALTER TABLE synapsor_writeback_receipts ADD PRIMARY KEY (tenant_id, idempotency_key)",
+            "receipts-key",
+        ),
+        (
+            "ALTER TABLE synapsor_writeback_receipts RENAME fingerprint TO f",
+            "ALTER TABLE synapsor_writeback_receipts RENAME f TO fingerprint",
+            "receipts-table",
+        ),
+        (
+            "ALTER ROLE billing_writer SET default_transaction_read_only = on",
+            "ALTER ROLE billing_writer RESET default_transaction_read_only",
+            "writable",
+        ),
+        ("ALTER ROLE billing_writer NOLOGIN", "ALTER ROLE billing_writer LOGIN", "connect connection failed"),
+    ] {
+        example.shop.sql(broken);
+        assert_eq!(failed(&example.signoff(&doctor).expect(1)), [found]);
+        example.shop.sql(mended);
+    }
+    assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());
+    assert_eq!(example.shop.one("SELECT count(*) FROM synapsor_writeback_receipts"), "0");
 
     example.signoff(&["config", "validate"]).expect(0);
     assert!(example.signoff(&["tools", "preview"]).expect(0).out.contains("execute_sql absent"));

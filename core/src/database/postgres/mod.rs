@@ -2,6 +2,7 @@
 //! session state survives a transaction, ours or anybody's.
 
 mod catalogue;
+mod check;
 mod failure;
 mod migrate;
 mod pool;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 
 use self::pool::Address;
 use self::session::Session;
-use super::{Database, RowRead, ScopedRead};
+use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
 use crate::guard::{Dialect, Failure, Guard, GuardJob, Outcome, ReceiptTable, Reply, Step};
 use crate::primitives::{Redactor, Secret};
@@ -141,6 +142,10 @@ impl Database for PostgresDatabase {
 
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
         self.migrate(&table).await
+    }
+
+    async fn check(&self, request: CheckRequest) -> Vec<Check> {
+        self.check_source(&request).await
     }
 }
 
