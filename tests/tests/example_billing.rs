@@ -145,3 +145,21 @@ fn the_script_of_v1_in_its_order() {
         assert!(error.contains("permission denied"), "{role}: {denied}: {error}");
     }
 }
+
+#[test]
+fn an_address_that_checks_nobody_is_spoken_of() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("synapsor.runner.json"), CONTRACT).unwrap();
+    let doctor = |address: &str| -> Ran {
+        let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
+        command.args(["writeback", "doctor", "--check-db"]).current_dir(folder.path()).env_clear();
+        // Nothing listens there.
+        command.env("BILLING_APP_WRITE_URL", format!("postgres://u:hunter2@127.0.0.1:1/db?sslmode={address}"));
+        command.output().unwrap().into()
+    };
+    let ran = doctor("no-verify").expect(1);
+    assert_eq!(ran.err.matches("warning: BILLING_APP_WRITE_URL says sslmode=no-verify").count(), 1, "{}", ran.err);
+    assert!(ran.out.contains("FAIL connect: connection failed"), "{}", ran.out);
+    assert!(!format!("{ran:?}").contains("hunter2"));
+    assert_eq!(doctor("verify-full").expect(1).err, "");
+}

@@ -45,6 +45,7 @@ fn print(statements: &[String], output: &mut Output) -> Result<u8> {
 async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
+    setup::warn_unverified(&contract, output);
     let names = sources(&contract, migrate.source.as_deref())?;
     let mut done = Vec::new();
     for name in names {
@@ -79,6 +80,7 @@ fn sources(contract: &Contract, asked: Option<&str>) -> Result<Vec<String>> {
 async fn doctor(global: &Global, doctor: &WritebackDoctor, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
+    setup::warn_unverified(&contract, output);
     let mut all = true;
     let mut done = Vec::new();
     for name in sources(&contract, doctor.source.as_deref())? {

@@ -178,6 +178,30 @@ pub async fn check_writeback(contract: &Contract, environment: &Environment, sou
     Ok(database.check(CheckRequest { receipts: receipts_table(source)?, targets }).await)
 }
 
+/// The variables whose addresses say `sslmode=no-verify`: whoever answers there is believed. A face says so.
+#[must_use]
+pub fn unverified_addresses(contract: &Contract, environment: &Environment) -> Vec<String> {
+    let sources = contract.sources.values().filter(|source| source.engine == Engine::Postgres);
+    let variables = sources.flat_map(|source| std::iter::once(&source.read_url_env).chain(&source.write_url_env));
+    let mut found: Vec<String> = variables
+        .filter(|variable| environment.get(variable).is_some_and(|address| is_unverified(Secret::new(address))))
+        .cloned()
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(feature = "postgres")]
+fn is_unverified(address: Secret) -> bool {
+    crate::database::PostgresDatabase::is_unverified(&address)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn is_unverified(_: Secret) -> bool {
+    false
+}
+
 /// The variable that holds the address for writes, if the contract allows any.
 fn write_variable(source: &Source) -> Result<&str> {
     if source.read_only {

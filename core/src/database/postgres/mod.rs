@@ -45,6 +45,12 @@ impl PostgresDatabase {
         Ok(Self { source: source.to_owned(), variable: variable.to_owned(), address, timeout })
     }
 
+    /// Does this address say `sslmode=no-verify`: encryption without a look at the server's certificate?
+    #[must_use]
+    pub fn is_unverified(address: &Secret) -> bool {
+        pool::unverified(address.expose())
+    }
+
     fn explain(&self, failure: Failure) -> Error {
         super::explain(&self.source, &self.variable, failure)
     }
