@@ -330,6 +330,8 @@ pub enum WritebackCommand {
     Migrate(WritebackMigrate),
     /// Print the SQL that creates the receipts table, one statement a line
     Migration(WritebackSql),
+    /// Look whether changes could be applied to a source; nothing is left behind
+    Doctor(WritebackDoctor),
     /// Print the SQL that lets a writer's role use the receipts table, one statement a line
     Grants(WritebackGrants),
 }
@@ -370,6 +372,18 @@ pub struct WritebackMigrate {
     pub json: JsonFlag,
 }
 
+#[derive(Debug, Args)]
+pub struct WritebackDoctor {
+    /// Ask the database (the only thing there is to ask)
+    #[arg(long, required = true)]
+    pub check_db: bool,
+    /// The source [default: every source that can be written]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
 impl Arguments {
     /// JSON wanted? `--json` is the short form of `--format json`, except where it carries input.
     pub fn json(&self) -> bool {
@@ -395,6 +409,7 @@ impl Arguments {
             Command::Store(Store { command: StoreCommand::Stats(flag) }) => flag.json,
             Command::Writeback(writeback) => match &writeback.command {
                 WritebackCommand::Migrate(migrate) => migrate.json.json,
+                WritebackCommand::Doctor(doctor) => doctor.json.json,
                 WritebackCommand::Migration(sql) => sql.json.json,
                 WritebackCommand::Grants(grants) => grants.sql.json.json,
             },

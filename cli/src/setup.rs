@@ -6,7 +6,7 @@ use std::sync::Arc;
 use signoff::contract::{Contract, Diagnostic, Severity};
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{Secret, SystemClock, SystemIds};
-use signoff::runtime::Environment;
+use signoff::runtime::{Environment, unverified_addresses};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Global;
@@ -74,6 +74,13 @@ pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
     })
 }
 
+/// An address that believes whoever answers is used, and spoken of.
+pub fn warn_unverified(contract: &Contract, output: &mut Output) {
+    for variable in unverified_addresses(contract, &Environment::system()) {
+        output.warn(format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full"));
+    }
+}
+
 /// Opens what a command needs.
 pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output) -> Result<Runtime> {
     let contract = match config_path(global)? {
@@ -82,6 +89,9 @@ pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output)
         None => None,
     };
     let environment = Environment::system();
+    if let Some(contract) = &contract {
+        warn_unverified(contract, output);
+    }
     let path = global
         .store
         .clone()

@@ -79,6 +79,26 @@ fn the_demo_tells_the_whole_story_again_and_again() {
 }
 
 #[test]
+fn the_writeback_doctor_looks_and_leaves_nothing() {
+    let workspace = Workspace::new();
+    let doctor = ["writeback", "doctor", "--check-db", "--source", "billing_db"];
+    assert!(workspace.run(doctor).expect(0).out.starts_with("source billing_db: ready"));
+    assert_eq!(workspace.ask("SELECT count(*) FROM synapsor_writeback_receipts"), 0);
+    assert_eq!(workspace.ask("SELECT count(*) FROM executions"), 0);
+    for (broken, found) in [
+        ("ALTER TABLE invoices RENAME waiver_reason TO w", "FAIL target:main.invoices: configured object not found"),
+        ("ALTER TABLE synapsor_writeback_receipts RENAME fingerprint TO f", "lacks fingerprint"),
+        ("DROP TABLE synapsor_writeback_receipts", "FAIL receipts-table"),
+    ] {
+        workspace.app().execute_batch(broken).unwrap();
+        let ran = workspace.run(doctor).expect(1);
+        assert!(ran.out.contains(found), "{found} is not in\n{}", ran.out);
+    }
+    std::fs::remove_file(workspace.path("billing.db")).unwrap();
+    assert!(workspace.run(doctor).expect(1).out.contains("FAIL address"));
+}
+
+#[test]
 fn a_dry_run_changes_nothing_and_looks_at_the_live_row() {
     let workspace = Workspace::new();
     let id = workspace.approved("INV-3001", "kind");

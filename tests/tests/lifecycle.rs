@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use signoff::contract::Contract;
-use signoff::database::{Database, RowRead, ScopedRead, SqliteDatabase};
+use signoff::database::{Check, CheckRequest, Database, RowRead, ScopedRead, SqliteDatabase};
 use signoff::guard::{Dialect, GuardJob, Outcome, ReceiptTable};
 use signoff::ledger::{LedgerOptions, ProposalFilter, SqliteLedger};
 use signoff::primitives::{Clock, Instant, Redactor, Secret, SystemIds};
@@ -54,6 +54,9 @@ impl Database for Unreliable {
     }
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
         self.real.migrate_receipts(table).await
+    }
+    async fn check(&self, request: CheckRequest) -> Vec<Check> {
+        self.real.check(request).await
     }
 }
 

@@ -1,16 +1,18 @@
 use serde_json::json;
+use signoff::contract::Contract;
 use signoff::guard::{Dialect, ReceiptTable};
 use signoff::primitives::Identifier;
-use signoff::runtime::{Environment, migrate_receipts};
+use signoff::runtime::{Environment, check_writeback, migrate_receipts};
 use signoff::{Code, Error, Result};
 
-use crate::args::{Global, SqlEngine, Writeback, WritebackCommand, WritebackMigrate, WritebackSql};
+use crate::args::{Global, SqlEngine, Writeback, WritebackCommand, WritebackDoctor, WritebackMigrate, WritebackSql};
 use crate::output::Output;
 use crate::setup;
 
 pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) -> Result<u8> {
     match &writeback.command {
         WritebackCommand::Migrate(arguments) => migrate(global, arguments, output).await,
+        WritebackCommand::Doctor(arguments) => doctor(global, arguments, output).await,
         WritebackCommand::Migration(arguments) => {
             let (dialect, table) = receipts(arguments)?;
             print(&dialect.receipts_ddl(&table), output)
@@ -43,15 +45,8 @@ fn print(statements: &[String], output: &mut Output) -> Result<u8> {
 async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    let writable = contract.sources.values().filter(|source| !source.read_only && source.write_url_env.is_some());
-    let names: Vec<String> = match &migrate.source {
-        Some(name) => vec![name.clone()],
-        None => writable.map(|source| source.name.clone()).collect(),
-    };
-    if names.is_empty() {
-        let usage = Error::new(Code::Usage).with("problem", "no source of this contract can be written");
-        return Err(usage.with("hint", "give one a write_url_env"));
-    }
+    setup::warn_unverified(&contract, output);
+    let names = sources(&contract, migrate.source.as_deref())?;
     let mut done = Vec::new();
     for name in names {
         let statements = migrate_receipts(&contract, &Environment::system(), &name).await?;
@@ -66,4 +61,38 @@ async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Outpu
     }
     output.value(&json!({ "ok": true, "sources": done }));
     Ok(0)
+}
+
+/// The source asked for, or every one that can be written.
+fn sources(contract: &Contract, asked: Option<&str>) -> Result<Vec<String>> {
+    let writable = contract.sources.values().filter(|source| !source.read_only && source.write_url_env.is_some());
+    let names: Vec<String> = match asked {
+        Some(name) => vec![name.to_owned()],
+        None => writable.map(|source| source.name.clone()).collect(),
+    };
+    if names.is_empty() {
+        let usage = Error::new(Code::Usage).with("problem", "no source of this contract can be written");
+        return Err(usage.with("hint", "give one a write_url_env"));
+    }
+    Ok(names)
+}
+
+async fn doctor(global: &Global, doctor: &WritebackDoctor, output: &mut Output) -> Result<u8> {
+    let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
+    let (contract, _) = setup::load(&path)?;
+    setup::warn_unverified(&contract, output);
+    let mut all = true;
+    let mut done = Vec::new();
+    for name in sources(&contract, doctor.source.as_deref())? {
+        let checks = check_writeback(&contract, &Environment::system(), &name).await?;
+        let ok = checks.iter().all(|check| check.ok);
+        output.line(format!("source {name}: {}", if ok { "ready" } else { "not ready" }));
+        for check in &checks {
+            output.line(format!("  {} {}: {}", if check.ok { "pass" } else { "FAIL" }, check.name, check.message));
+        }
+        all &= ok;
+        done.push(json!({ "source": name, "ok": ok, "checks": checks }));
+    }
+    output.value(&json!({ "ok": all, "sources": done }));
+    Ok(u8::from(!all))
 }

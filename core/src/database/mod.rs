@@ -1,11 +1,13 @@
 //! The engines behind one trait: a scoped read of one row, and running a guard. Engines know tables and rows; they know
 //! nothing of proposals.
 
+mod check;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use check::{Check, CheckRequest, CheckTarget};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresDatabase;
 #[cfg(feature = "sqlite")]
@@ -82,6 +84,9 @@ pub trait Database: Send + Sync + Debug {
     /// # Errors
     /// `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>>;
+
+    /// Looks whether changes could be applied here, and leaves nothing behind. What it finds wrong is in the answer.
+    async fn check(&self, request: CheckRequest) -> Vec<Check>;
 }
 
 /// A failure outside the guard, as an error of this source.

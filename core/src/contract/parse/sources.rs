@@ -42,7 +42,11 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
     let write_url_env = findings.optional(at, "write_url_env", &d::INVALID_WRITE_URL_ENV, At::env_name);
     let read_only = findings.optional(at, "read_only", &d::INVALID_SOURCE_READ_ONLY, At::boolean);
     let statement_timeout_ms = findings.optional(at, "statement_timeout_ms", &d::INVALID_TIMEOUT, At::milliseconds);
-    findings.inert(at, &["ssl"], "say it in the address that the environment holds");
+    findings.inert(
+        at,
+        &["ssl"],
+        "TLS is set in the address that the environment holds, as sslmode=verify-full and sslrootcert=FILE",
+    );
     let signoff = findings.signoff(at, &["create_receipts", "receipts_schema"]);
     let create_receipts = signoff.as_ref().is_some_and(|signoff| findings.boolean(signoff, "create_receipts", false));
     let receipts_schema = signoff

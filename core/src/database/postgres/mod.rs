@@ -2,6 +2,7 @@
 //! session state survives a transaction, ours or anybody's.
 
 mod catalogue;
+mod check;
 mod failure;
 mod migrate;
 mod pool;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 
 use self::pool::Address;
 use self::session::Session;
-use super::{Database, RowRead, ScopedRead};
+use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
 use crate::guard::{Dialect, Failure, Guard, GuardJob, Outcome, ReceiptTable, Reply, Step};
 use crate::primitives::{Redactor, Secret};
@@ -42,6 +43,12 @@ impl PostgresDatabase {
         let address = Address::parse(address.expose()).ok_or_else(invalid)?;
         let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
         Ok(Self { source: source.to_owned(), variable: variable.to_owned(), address, timeout })
+    }
+
+    /// Does this address say `sslmode=no-verify`: encryption without a look at the server's certificate?
+    #[must_use]
+    pub fn is_unverified(address: &Secret) -> bool {
+        pool::unverified(address.expose())
     }
 
     fn explain(&self, failure: Failure) -> Error {
@@ -141,6 +148,10 @@ impl Database for PostgresDatabase {
 
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>> {
         self.migrate(&table).await
+    }
+
+    async fn check(&self, request: CheckRequest) -> Vec<Check> {
+        self.check_source(&request).await
     }
 }
 

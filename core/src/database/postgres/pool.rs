@@ -35,6 +35,13 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
+const NO_VERIFY: &str = "sslmode=no-verify";
+
+/// Does the address ask for encryption without a look at the server's certificate?
+pub(super) fn unverified(address: &str) -> bool {
+    address.split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == NO_VERIFY))
+}
+
 /// A connection lives on the runtime that opened it, so a pool belongs to one.
 type Key = (tokio::runtime::Id, Digest);
 
@@ -68,7 +75,16 @@ impl Address {
         if !query.split('&').filter(|pair| !pair.is_empty()).all(known) {
             return None;
         }
-        let options = PgConnectOptions::from_str(address).ok()?.disable_statement_logging();
+        // node-postgres' word for what libpq calls `require`: encrypted, whoever answers.
+        let unverified = unverified(address);
+        let spoken: String = match address.split_once('?') {
+            Some((place, query)) if unverified => {
+                let word = |pair: &str| if pair == NO_VERIFY { "sslmode=require" } else { pair }.to_owned();
+                format!("{place}?{}", query.split('&').map(word).collect::<Vec<_>>().join("&"))
+            }
+            _ => address.to_owned(),
+        };
+        let options = PgConnectOptions::from_str(&spoken).ok()?.disable_statement_logging();
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("signoff"),
@@ -107,6 +123,7 @@ mod tests {
             "postgresql://h",
             "postgres://u@h:5433/db?sslmode=verify-full&sslrootcert=/ca.pem",
             "postgres:///db?host=/run/postgresql&user=u",
+            "postgres://h/db?sslmode=no-verify",
         ] {
             assert!(Address::parse(good).is_some(), "{good}");
         }
@@ -123,6 +140,11 @@ mod tests {
         ] {
             assert!(Address::parse(bad).is_none(), "{bad}");
         }
+        let mode = |address: &str| format!("{:?}", Address::parse(address).unwrap().options.get_ssl_mode());
+        assert_eq!(mode("postgres://h/db?port=5&sslmode=no-verify"), "Require");
+        assert_eq!(mode("postgres://h/db?sslmode=verify-full"), "VerifyFull");
+        assert!(unverified("postgres://h/db?port=5&sslmode=no-verify"));
+        assert!(!unverified("postgres://h/sslmode=no-verify") && !unverified("postgres://h/db?sslmode=require"));
         let address = Address::parse("postgres://u:hunter2@h/db").unwrap();
         assert!(!format!("{address:?}").contains("hunter2"));
     }

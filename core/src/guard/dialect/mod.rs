@@ -241,7 +241,7 @@ impl Dialect {
     }
 
     /// The statement that sets up the transaction, if the engine needs one. Its first output is `true` on a standby; the
-    /// next ones are what its private counterpart, the restore, needs.
+    /// next ones are what `restore` needs.
     #[must_use]
     pub fn settings(self) -> Option<String> {
         match self {

@@ -1,0 +1,165 @@
+//! `examples/billing` on a throwaway cluster, as its README says: v1's script in its order, as the least-privileged writer.
+
+mod postgres_support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use postgres_support::Shop;
+use signoff_tests::{Ran, binary};
+
+const SCHEMA: &str = include_str!("../../examples/billing/schema.postgres.sql");
+const SEED: &str = include_str!("../../examples/billing/seed.postgres.sql");
+const ROLES: &str = include_str!("../../examples/billing/roles.postgres.sql");
+const CONTRACT: &str = include_str!("../../examples/billing/synapsor.runner.json");
+const WAIVE: &str = "billing.propose_late_fee_waiver";
+
+/// Written by a trigger only, with its owner's rights: the writer of the example cannot.
+const EFFECTS: &str = "CREATE TABLE effects (id text, late_fee_cents integer);
+    CREATE FUNCTION count_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO public.effects VALUES (NEW.id, NEW.late_fee_cents); RETURN NEW; END $$;
+    CREATE TRIGGER count_effect AFTER UPDATE ON invoices FOR EACH ROW EXECUTE FUNCTION count_effect();";
+
+struct Example {
+    shop: Shop,
+    folder: tempfile::TempDir,
+}
+
+impl Example {
+    fn signoff(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_clear();
+        command.env("USER", "dana").env("SYNAPSOR_TENANT_ID", "acme").env("SYNAPSOR_PRINCIPAL", "support_agent");
+        command.env("BILLING_APP_READ_URL", self.shop.address("billing_reader", &self.shop.name));
+        command.env("BILLING_APP_WRITE_URL", self.shop.address("billing_writer", &self.shop.name));
+        command.output().unwrap().into()
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(Path::new(self.folder.path()).join(name), text).unwrap();
+    }
+}
+
+/// The checks that failed; with the words if they are a plain category.
+fn failed(ran: &Ran) -> Vec<String> {
+    let checks = ran.json()["sources"][0]["checks"].as_array().unwrap().clone();
+    let plain = ["permission denied", "configured object not found", "connection failed"];
+    let told = |check: &serde_json::Value| {
+        let (name, message) = (check["name"].as_str().unwrap(), check["message"].as_str().unwrap());
+        if plain.contains(&message) { format!("{name} {message}") } else { name.to_owned() }
+    };
+    checks.iter().filter(|check| check["ok"] == false).map(told).collect()
+}
+
+#[test]
+fn the_script_of_v1_in_its_order() {
+    let Some(shop) = Shop::bare(&format!("{SCHEMA}{SEED}{ROLES}{EFFECTS}")) else { return };
+    let example = Example { shop, folder: tempfile::tempdir().unwrap() };
+    example.file("synapsor.runner.json", CONTRACT);
+    let printed = example.signoff(&["writeback", "migration", "--engine", "postgres"]).expect(0);
+    let doctor = ["--format", "json", "writeback", "doctor", "--check-db"];
+    assert_eq!(failed(&example.signoff(&doctor).expect(1)), ["receipts-table"]);
+    example.shop.sql(&printed.out);
+    assert_eq!(failed(&example.signoff(&doctor).expect(1)), ["receipts-probe permission denied"]);
+    let role = ["writeback", "grants", "--engine", "postgres", "--writer-role", "billing_writer"];
+    example.shop.sql(&example.signoff(&role).expect(0).out);
+    assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());
+    for (broken, mended, found) in [
+        (
+            "REVOKE UPDATE (waiver_reason) ON invoices FROM billing_writer",
+            "GRANT UPDATE (waiver_reason) ON invoices TO billing_writer",
+            "target:public.invoices permission denied",
+        ),
+        (
+            "ALTER TABLE invoices RENAME waiver_reason TO w",
+            "ALTER TABLE invoices RENAME w TO waiver_reason",
+            "target:public.invoices configured object not found",
+        ),
+        (
+            "ALTER TABLE synapsor_writeback_receipts DROP CONSTRAINT synapsor_writeback_receipts_pkey",
+            "ALTER TABLE synapsor_writeback_receipts ADD PRIMARY KEY (tenant_id, idempotency_key)",
+            "receipts-key",
+        ),
+        (
+            "ALTER TABLE synapsor_writeback_receipts RENAME fingerprint TO f",
+            "ALTER TABLE synapsor_writeback_receipts RENAME f TO fingerprint",
+            "receipts-table",
+        ),
+        (
+            "ALTER ROLE billing_writer SET default_transaction_read_only = on",
+            "ALTER ROLE billing_writer RESET default_transaction_read_only",
+            "writable",
+        ),
+        ("ALTER ROLE billing_writer NOLOGIN", "ALTER ROLE billing_writer LOGIN", "connect connection failed"),
+    ] {
+        example.shop.sql(broken);
+        assert_eq!(failed(&example.signoff(&doctor).expect(1)), [found]);
+        example.shop.sql(mended);
+    }
+    assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());
+    assert_eq!(example.shop.one("SELECT count(*) FROM synapsor_writeback_receipts"), "0");
+
+    example.signoff(&["config", "validate"]).expect(0);
+    assert!(example.signoff(&["tools", "preview"]).expect(0).out.contains("execute_sql absent"));
+    example.file("waiver.json", r#"{"invoice_id":"INV-3001","reason":"first late payment in six years"}"#);
+    let proposed = example.signoff(&["propose", WAIVE, "--input", "waiver.json"]).expect(0);
+    assert!(proposed.out.contains("Source DB changed: no"), "{}", proposed.out);
+    let effects = || example.shop.rows("SELECT id, late_fee_cents FROM effects");
+    assert!(effects().is_empty());
+
+    // The store is named and the contract is not there: a decision needs the ledger alone.
+    std::fs::rename(example.folder.path().join("synapsor.runner.json"), example.folder.path().join("aside")).unwrap();
+    let store = ["--store", ".synapsor/local.db"];
+    example.signoff(&["proposals", "approve", "latest", "--yes", store[0], store[1]]).expect(0);
+    std::fs::rename(example.folder.path().join("aside"), example.folder.path().join("synapsor.runner.json")).unwrap();
+
+    let applied = example.signoff(&["apply", "latest"]).expect(0).out;
+    for words in [
+        "Guarded writeback applied.",
+        "* proposal approved: yes",
+        "* primary key matched: yes",
+        "* tenant guard matched: yes",
+        "* allowed columns only: yes",
+        "* conflict guard passed: yes",
+    ] {
+        assert!(applied.contains(words), "{words} is not in\n{applied}");
+    }
+    assert_eq!(effects(), ["INV-3001|0"]);
+    assert!(example.signoff(&["apply", "latest"]).expect(0).out.contains("already applied"));
+    assert_eq!(effects(), ["INV-3001|0"]);
+    assert_eq!(example.shop.one("SELECT count(*) FROM synapsor_writeback_receipts WHERE status = 'applied'"), "1");
+    let replay = example.signoff(&["replay", "show", "latest", store[0], store[1]]).expect(0).out;
+    assert!(replay.contains("What happened:") && replay.contains("writeback_applied"), "{replay}");
+
+    // Another tenant's row is not there, and the script's roles can do no more than they need.
+    example.file("other.json", r#"{"invoice_id":"INV-9001","reason":"mine now"}"#);
+    let foreign = example.signoff(&["--format", "json", "propose", WAIVE, "--input", "other.json"]).expect(1);
+    assert_eq!(foreign.error_code(), "ROW_NOT_FOUND");
+    for (role, denied) in [
+        ("billing_reader", "UPDATE invoices SET late_fee_cents = 1"),
+        ("billing_writer", "UPDATE invoices SET balance_cents = 1"),
+        ("billing_writer", "DELETE FROM invoices"),
+        ("billing_writer", "CREATE TABLE mine (id text)"),
+        ("billing_writer", "DELETE FROM synapsor_writeback_receipts"),
+    ] {
+        let error = example.shop.try_sql(&format!("SET ROLE {role}; {denied}")).unwrap_err();
+        assert!(error.contains("permission denied"), "{role}: {denied}: {error}");
+    }
+}
+
+#[test]
+fn an_address_that_checks_nobody_is_spoken_of() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("synapsor.runner.json"), CONTRACT).unwrap();
+    let doctor = |address: &str| -> Ran {
+        let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
+        command.args(["writeback", "doctor", "--check-db"]).current_dir(folder.path()).env_clear();
+        // Nothing listens there.
+        command.env("BILLING_APP_WRITE_URL", format!("postgres://u:hunter2@127.0.0.1:1/db?sslmode={address}"));
+        command.output().unwrap().into()
+    };
+    let ran = doctor("no-verify").expect(1);
+    assert_eq!(ran.err.matches("warning: BILLING_APP_WRITE_URL says sslmode=no-verify").count(), 1, "{}", ran.err);
+    assert!(ran.out.contains("FAIL connect: connection failed"), "{}", ran.out);
+    assert!(!format!("{ran:?}").contains("hunter2"));
+    assert_eq!(doctor("verify-full").expect(1).err, "");
+}
