@@ -2,25 +2,15 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::compare::{Row, Verdict};
 use super::job::{Effect, GuardJob, Purpose};
 use super::receipt::{ReceiptStatus, SourceReceipt};
+use super::statements::{self, Statement};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Digest, Identifier, Redactor, Scalar};
 
 /// How often a transaction that lost a race before its effect is tried again.
 const RETRIES: u32 = 5;
-
-/// One SQL statement. Parameters are text, or `None` for NULL, bound by position; every output is read as text or NULL.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statement {
-    /// The SQL.
-    pub sql: String,
-    /// Its parameters.
-    pub params: Vec<Option<String>>,
-}
 
 /// What the adapter does next, on the one connection of this guard.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,14 +115,16 @@ enum State {
     Begin,
     Settings,
     Claim,
+    ClaimAndLock,
     Lookup,
     Lock,
     Update,
     Restore,
     Effect,
-    Settle,
-    Reread { rows_affected: u64 },
+    Reread,
     Finish(Outcome),
+    /// With what the UPDATE answered: the row has to show it still.
+    FinishIfWritten(Outcome, Vec<Option<String>>),
     Commit(Outcome),
     Rollback(Ending),
     Pause,
@@ -153,7 +145,10 @@ pub struct Guard {
     fingerprint: Digest,
     state: State,
     attempts: u32,
+    /// The author's function was called: it may have done what no rollback undoes, so it is not called again.
     effect_ran: bool,
+    /// Statements go out together where the engine can run them so.
+    together: bool,
     previous_version: Option<Scalar>,
     /// The row that the settings statement answered.
     session: Vec<Option<String>>,
@@ -177,7 +172,8 @@ impl Guard {
             return Err(Code::NoChange.into());
         }
         let fingerprint = job.fingerprint()?;
-        let begin = Step::Begin(plain(job.dialect.begin()));
+        let together = job.dialect.combines() && job.effect == Effect::Update;
+        let begin = Step::Begin(statements::begin(&job));
         let guard = Self {
             job,
             redactor,
@@ -185,6 +181,7 @@ impl Guard {
             state: State::Begin,
             attempts: 0,
             effect_ran: false,
+            together,
             previous_version: None,
             session: Vec::new(),
         };
@@ -210,8 +207,8 @@ impl Guard {
         match (state, reply) {
             // 1 begin
             (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings() {
-                Some(sql) => self.run(State::Settings, plain(&sql)),
-                None => self.claim(),
+                Some(sql) if self.job.effect == Effect::Author => self.run(State::Settings, Statement::plain(sql)),
+                _ => self.claim(),
             }),
             (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
             (State::Begin, Reply::Failed(failure)) => Ok(self.done(Outcome::Released(self.explain(failure)))),
@@ -225,7 +222,7 @@ impl Guard {
                 Ok(self.claim())
             }
             // 2 claim the key
-            (State::Claim, Reply::Ran { changed: 0, .. }) => Ok(self.lookup()),
+            (State::Claim, Reply::Ran { changed: 0, .. }) => Ok(self.run(State::Lookup, statements::lookup(&self.job))),
             (State::Claim, Reply::Ran { .. }) => self.claimed(),
             (State::Claim, Reply::Failed(Failure::MissingTable)) => {
                 Err(Error::new(Code::ReceiptTableMissing).with("table", self.job.receipts.sql()))
@@ -237,6 +234,22 @@ impl Guard {
                 let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
                 Err(outdated.with("columns", "some of tenant_id, fingerprint and receipt_json").with("ddl", ddl))
             }
+            // 2 and 4 in one. Which of the two was refused it does not tell: alone, each says for itself.
+            (State::ClaimAndLock, Reply::Ran { rows, .. }) => self.claimed_and_locked(&rows),
+            (
+                State::ClaimAndLock,
+                Reply::Failed(
+                    Failure::MissingTable
+                    | Failure::MissingColumn
+                    | Failure::Denied
+                    | Failure::Rejected
+                    | Failure::Unreadable
+                    | Failure::Other,
+                ),
+            ) => {
+                self.together = false;
+                Ok(self.roll_back(Ending::Again))
+            }
             // 3 the key was used before
             (State::Lookup, Reply::Ran { rows, .. }) => {
                 let outcome = self.stored(&rows)?;
@@ -245,24 +258,30 @@ impl Guard {
             // 4 the row is locked, 5 compare
             (State::Lock, Reply::Ran { rows, .. }) => self.compared(&rows),
             // 6 the effect
-            (State::Update, Reply::Ran { changed: 1, .. }) => Ok(self.settle(1)),
-            (State::Update, Reply::Ran { changed: 0, .. }) => Err(Code::WriteBlocked.into()),
-            (State::Update, Reply::Ran { changed, .. }) => {
-                Err(Error::new(Code::MultiRowWriteBlocked).with("rows", changed))
-            }
+            (State::Update, Reply::Ran { rows, changed }) => match changed {
+                0 => Err(Code::WriteBlocked.into()),
+                1 if self.together => self.written(rows),
+                1 => Ok(self.run(State::Reread, statements::reread(&self.job))),
+                more => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more)),
+            },
             (State::Restore, Reply::Ran { .. }) => Ok(self.call_author()),
             (State::Effect, Reply::Effect { rows_affected, new_version }) => {
                 let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
                 self.finish(Outcome::Applied(receipt))
             }
-            (State::Settle, Reply::Ran { .. }) => Ok(self.reread(1)),
-            (State::Reread { rows_affected }, Reply::Ran { rows, .. }) => self.verify_written(rows_affected, &rows),
+            (State::Reread, Reply::Ran { rows, .. }) => {
+                let receipt = self.verify_written(rows.first().filter(|_| rows.len() == 1))?;
+                self.finish(Outcome::Applied(receipt))
+            }
             // 7 finish
             (State::Finish(outcome), Reply::Ran { changed: 1, .. }) => {
                 self.state = State::Commit(outcome);
                 Ok(Step::Commit)
             }
             (State::Finish(_), Reply::Ran { .. }) => Err(Code::TransactionLost.into()),
+            (State::FinishIfWritten(outcome, expected), Reply::Ran { rows, .. }) => {
+                self.finished_if_written(outcome, &expected, rows)
+            }
             (State::Commit(outcome), Reply::Ran { .. }) => Ok(self.done(outcome)),
             (State::Commit(_), Reply::Failed(Failure::Lost)) => Ok(self.done(Outcome::Unknown)),
             (State::Rollback(Ending::With(outcome)), _) => Ok(self.done(outcome)),
@@ -272,9 +291,10 @@ impl Guard {
             }
             (State::Pause, _) => {
                 self.state = State::Begin;
-                Ok(Step::Begin(plain(self.job.dialect.begin())))
+                Ok(Step::Begin(statements::begin(&self.job)))
             }
-            // Whatever fails elsewhere is rolled back: nothing is stored, the job may be tried again.
+            // Whatever fails elsewhere is rolled back: nothing is stored, the job may be tried again. An UPDATE of ours is
+            // undone with it, so that one is tried again here.
             (_, Reply::Failed(Failure::Serialization)) if !self.effect_ran => Ok(self.again()),
             (_, Reply::Failed(failure)) => Err(self.explain(failure)),
             _ => Err(Error::new(Code::Internal).with("detail", "the guard got a reply that fits no step")),
@@ -282,36 +302,24 @@ impl Guard {
     }
 
     fn claim(&mut self) -> Step {
-        let job = &self.job;
-        let d = job.dialect;
-        let p = |n| d.placeholder(n);
-        let sql = format!(
-            "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) {} ON CONFLICT DO NOTHING",
-            job.receipts.sql(),
-            d.claim_values(&job.receipts, [p(1), p(2), p(3), p(4), p(5), "'in_progress'".to_owned(), d.timestamp(6)]),
-        );
-        let params = [
-            &job.tenant_id,
-            &job.idempotency_key,
-            &job.job_id,
-            &job.proposal_id,
-            &self.fingerprint.to_string(),
-            &job.now.to_string(),
-        ];
-        let statement = Statement { sql, params: params.into_iter().map(|text| Some(text.clone())).collect() };
-        self.run(State::Claim, statement)
+        if self.together && matches!(self.job.purpose, Purpose::Apply | Purpose::DryRun) {
+            self.run(State::ClaimAndLock, statements::claim_and_lock(&self.job, &self.fingerprint))
+        } else {
+            self.run(State::Claim, statements::claim(&self.job, &self.fingerprint))
+        }
     }
 
-    fn lookup(&mut self) -> Step {
-        let d = self.job.dialect;
-        let sql = format!(
-            "SELECT tenant_id, status, fingerprint, proposal_id, receipt_json FROM {} WHERE {} AND ({} OR tenant_id IS NULL)",
-            self.job.receipts.sql(),
-            d.matches_text("idempotency_key", 1),
-            d.matches_text("tenant_id", 2),
-        );
-        let params = vec![Some(self.job.idempotency_key.clone()), Some(self.job.tenant_id.clone())];
-        self.run(State::Lookup, Statement { sql, params })
+    fn claimed_and_locked(&mut self, rows: &[Vec<Option<String>>]) -> Result<Step> {
+        let free = rows.first().is_some_and(|row| matches!(row.as_slice(), [Some(taken), ..] if taken == "1"));
+        if !free {
+            return Ok(self.run(State::Lookup, statements::lookup(&self.job)));
+        }
+        let live = present(rows);
+        if live.is_empty() {
+            // It was looked for as of a moment before the wait for the key: only a look of its own can say that it is gone.
+            return Ok(self.run(State::Lock, statements::lock(&self.job)));
+        }
+        self.compared(&live)
     }
 
     /// What a row found under our key means.
@@ -343,7 +351,7 @@ impl Guard {
 
     fn claimed(&mut self) -> Result<Step> {
         match &self.job.purpose {
-            Purpose::Apply | Purpose::DryRun => Ok(self.lock()),
+            Purpose::Apply | Purpose::DryRun => Ok(self.run(State::Lock, statements::lock(&self.job))),
             Purpose::Tombstone => {
                 let receipt = self.receipt(ReceiptStatus::Canceled, 0, None);
                 self.finish(Outcome::Tombstoned(receipt))
@@ -355,39 +363,6 @@ impl Guard {
                 self.finish(Outcome::Conflict(receipt))
             }
         }
-    }
-
-    fn lock(&mut self) -> Step {
-        let columns: Vec<Identifier> = self.job.compared().cloned().collect();
-        let statement = self.select(&columns, self.job.dialect.lock_clause());
-        self.run(State::Lock, statement)
-    }
-
-    /// A select of exact columns by key and tenant, at most two rows: a second one means the key is not unique.
-    fn select(&self, columns: &[Identifier], lock: &str) -> Statement {
-        let job = &self.job;
-        let outputs: Vec<String> = columns.iter().map(|column| job.dialect.select(column)).collect();
-        let mut params = Vec::new();
-        let condition = self.identity(&mut params);
-        let sql = format!(
-            "SELECT {} FROM {}.{} WHERE {condition} LIMIT 2{lock}",
-            outputs.join(", "),
-            job.schema.quoted(),
-            job.table.quoted(),
-        );
-        Statement { sql, params }
-    }
-
-    /// The predicate on key and tenant; its values are appended to the parameters.
-    fn identity(&self, params: &mut Vec<Option<String>>) -> String {
-        let job = &self.job;
-        params.push(job.dialect.bind(&job.key_value));
-        let mut condition = job.dialect.matches(&job.key_column, params.len(), job.types.get(&job.key_column));
-        if let Some(column) = &job.tenant_column {
-            params.push(Some(job.tenant_id.clone()));
-            condition.push_str(&format!(" AND {}", job.dialect.matches(column, params.len(), job.types.get(column))));
-        }
-        condition
     }
 
     fn compared(&mut self, rows: &[Vec<Option<String>>]) -> Result<Step> {
@@ -415,7 +390,7 @@ impl Guard {
                 self.finish(Outcome::Conflict(receipt))
             }
             (Verdict::Unchanged, _) => Ok(match self.job.effect {
-                Effect::Update => self.update(),
+                Effect::Update => self.run(State::Update, statements::update(&self.job, self.together)),
                 // The author's function runs in the author's own session: nothing of ours is set in it.
                 Effect::Author => match self.job.dialect.restore(&self.session) {
                     Some((sql, params)) => self.run(State::Restore, Statement { sql, params }),
@@ -431,52 +406,18 @@ impl Guard {
         Step::Effect
     }
 
-    fn update(&mut self) -> Step {
-        self.effect_ran = true;
-        let job = &self.job;
-        let mut params: Vec<Option<String>> = Vec::with_capacity(job.patch.len() + 2);
-        let mut assignments = Vec::with_capacity(job.patch.len());
-        for (column, value) in &job.patch {
-            params.push(job.dialect.bind(value));
-            assignments.push(format!(
-                "{} = {}",
-                job.dialect.column(column),
-                job.dialect.typed(params.len(), job.types.get(column))
-            ));
-        }
-        let condition = self.identity(&mut params);
-        let sql = format!(
-            "{} {}.{} SET {} WHERE {condition}",
-            job.dialect.update(),
-            job.schema.quoted(),
-            job.table.quoted(),
-            assignments.join(", ")
-        );
-        self.run(State::Update, Statement { sql, params })
-    }
-
-    /// Deferred constraints and triggers run before the row is read again.
-    fn settle(&mut self, rows_affected: u64) -> Step {
-        match self.job.dialect.settle() {
-            Some(sql) => self.run(State::Settle, plain(sql)),
-            None => self.reread(rows_affected),
-        }
-    }
-
-    fn written(&self) -> Vec<Identifier> {
-        self.job.patch.keys().chain(self.job.version_column.as_ref()).cloned().collect()
-    }
-
-    fn reread(&mut self, rows_affected: u64) -> Step {
-        let statement = self.select(&self.written(), "");
-        self.run(State::Reread { rows_affected }, statement)
+    /// The UPDATE answered what it wrote; what triggers make of it after that, the last statement sees.
+    fn written(&mut self, mut rows: Vec<Vec<Option<String>>>) -> Result<Step> {
+        let receipt = self.verify_written(rows.first())?;
+        let shown = rows.pop().unwrap_or_default();
+        self.finish_if_written(Outcome::Applied(receipt), shown)
     }
 
     /// What landed must be what was approved, whatever triggers and types did.
-    fn verify_written(&mut self, rows_affected: u64, rows: &[Vec<Option<String>>]) -> Result<Step> {
+    fn verify_written(&self, row: Option<&Vec<Option<String>>>) -> Result<SourceReceipt> {
         let differs = |column: &dyn std::fmt::Display| Error::new(Code::StoredValueDiffers).with("column", column);
-        let [row] = rows else { return Err(differs(&self.job.key_column)) };
-        let live = Row::read(&self.job, &self.written(), row)?;
+        let Some(row) = row else { return Err(differs(&self.job.key_column)) };
+        let live = Row::read(&self.job, &statements::written(&self.job), row)?;
         for (column, approved) in &self.job.patch {
             // The same text in another storage class is another value: a blob can show as a text does.
             let class = self
@@ -493,8 +434,7 @@ impl Guard {
             }
         }
         let new_version = self.job.version_column.as_ref().and_then(|column| live.value(column).cloned());
-        let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
-        self.finish(Outcome::Applied(receipt))
+        Ok(self.receipt(ReceiptStatus::Applied, 1, new_version))
     }
 
     fn receipt(&self, status: ReceiptStatus, rows_affected: u64, new_version: Option<Scalar>) -> SourceReceipt {
@@ -512,36 +452,35 @@ impl Guard {
     }
 
     fn finish(&mut self, outcome: Outcome) -> Result<Step> {
-        let (Outcome::Applied(receipt) | Outcome::Conflict(receipt) | Outcome::Tombstoned(receipt)) = &outcome else {
-            return Err(Error::new(Code::Internal).with("detail", "nothing to store"));
-        };
-        let status = match receipt.status {
-            ReceiptStatus::Applied => "applied",
-            ReceiptStatus::Conflict => "conflict",
-            ReceiptStatus::Canceled => "canceled",
-        };
-        let (text, digest) = receipt.seal()?;
-        let d = self.job.dialect;
-        let sql = format!(
-            "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE {} AND {} AND {}",
-            self.job.receipts.sql(),
-            d.placeholder(1),
-            d.placeholder(2),
-            d.placeholder(3),
-            d.timestamp(4),
-            d.matches_text("tenant_id", 5),
-            d.matches_text("idempotency_key", 6),
-            d.in_progress(),
-        );
-        let params = vec![
-            Some(status.to_owned()),
-            Some(text),
-            Some(digest.to_string()),
-            Some(self.job.now.to_string()),
-            Some(self.job.tenant_id.clone()),
-            Some(self.job.idempotency_key.clone()),
-        ];
-        Ok(self.run(State::Finish(outcome), Statement { sql, params }))
+        let statement = statements::finish(&self.job, stored_by(&outcome)?)?;
+        Ok(self.run(State::Finish(outcome), statement))
+    }
+
+    fn finish_if_written(&mut self, outcome: Outcome, shown: Vec<Option<String>>) -> Result<Step> {
+        let statement = statements::finish_if_written(&self.job, stored_by(&outcome)?, &shown)?;
+        Ok(self.run(State::FinishIfWritten(outcome, shown), statement))
+    }
+
+    fn finished_if_written(
+        &mut self,
+        outcome: Outcome,
+        expected: &[Option<String>],
+        rows: Vec<Vec<Option<String>>>,
+    ) -> Result<Step> {
+        let stored = rows.first().is_some_and(|row| matches!(row.as_slice(), [Some(stored), ..] if stored == "1"));
+        if stored {
+            self.state = State::Commit(outcome);
+            return Ok(Step::Commit);
+        }
+        let mut live = present(&rows);
+        let receipt = self.verify_written(live.first().filter(|_| live.len() == 1))?;
+        let shown = live.pop().unwrap_or_default();
+        // What was approved is there, so a trigger moved the version after the UPDATE; once it has, nothing else can.
+        if shown != expected && stored_by(&outcome)?.new_version != receipt.new_version {
+            self.finish_if_written(Outcome::Applied(receipt), shown)
+        } else {
+            Err(Code::TransactionLost.into())
+        }
     }
 
     fn run(&mut self, state: State, statement: Statement) -> Step {
@@ -604,6 +543,16 @@ impl Guard {
     }
 }
 
-fn plain(sql: &str) -> Statement {
-    Statement { sql: sql.to_owned(), params: Vec::new() }
+/// The receipt that an outcome stores.
+fn stored_by(outcome: &Outcome) -> Result<&SourceReceipt> {
+    match outcome {
+        Outcome::Applied(receipt) | Outcome::Conflict(receipt) | Outcome::Tombstoned(receipt) => Ok(receipt),
+        _ => Err(Error::new(Code::Internal).with("detail", "nothing to store")),
+    }
+}
+
+/// The values of the rows that a combined statement found, without what it says of itself before them.
+fn present(rows: &[Vec<Option<String>>]) -> Vec<Vec<Option<String>>> {
+    let found = |row: &&Vec<Option<String>>| matches!(row.as_slice(), [_, Some(found), ..] if found == "true");
+    rows.iter().filter(found).map(|row| row.iter().skip(2).cloned().collect()).collect()
 }

@@ -16,9 +16,11 @@ mod dialect;
 mod job;
 mod machine;
 mod receipt;
+mod statements;
 
 pub use compare::row_hash;
 pub use dialect::{ColumnType, Dialect, Normal};
 pub use job::{Cell, Effect, GuardJob, Purpose};
-pub use machine::{Failure, Guard, Outcome, Reply, Statement, Step};
+pub use machine::{Failure, Guard, Outcome, Reply, Step};
 pub use receipt::{ReceiptStatus, ReceiptTable, SourceReceipt};
+pub use statements::Statement;

@@ -20,6 +20,12 @@ pub(super) fn classify(error: &Error) -> Failure {
     if fatal { Failure::Lost } else { from_state(database.code().as_deref().unwrap_or_default()) }
 }
 
+/// A prepared statement that is not there, is somebody else's, or has a plan that no longer fits.
+pub(super) fn lost_its_statement(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("26000" | "42P05" | "0A000"))
+}
+
 /// By the SQLSTATE of an error after which the connection still stands.
 fn from_state(state: &str) -> Failure {
     match state {

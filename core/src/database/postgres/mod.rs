@@ -58,7 +58,7 @@ impl PostgresDatabase {
     /// Opens a transaction on a pooled connection that is as its role's configuration made it, whatever a function of
     /// the application left in the session. `mode` follows BEGIN; `more` runs in the same round trip.
     async fn begin(&self, mode: &str, more: &str) -> std::result::Result<(Session, session::Rows), Failure> {
-        Session::open(&self.address.pool(), &self.opening(mode, more), self.timeout).await
+        Session::open(&self.address.pool()?, &self.opening(mode, more), self.timeout).await
     }
 
     fn opening(&self, begin: &str, more: &str) -> String {
@@ -78,10 +78,9 @@ impl PostgresDatabase {
             let reply = match &step {
                 Step::Begin(statement) => {
                     // Again on the connection of the first attempt, if it still has one.
-                    let opening = self.opening(&statement.sql, "");
                     let begun = match session.take() {
-                        Some(open) => open.again(&opening).await,
-                        None => Session::open(&self.address.pool(), &opening, self.timeout).await.map(|(open, _)| open),
+                        Some(open) => open.again(&self.opening(&statement.sql, "")).await,
+                        None => self.begin(&statement.sql, "").await.map(|(open, _)| open),
                     };
                     match begun {
                         Ok(open) => {
@@ -164,7 +163,7 @@ fn fault_point(step: &Step) {
         use crate::fault::reach;
         match step {
             Step::Begin(_) => reach("fault:guard.begin"),
-            Step::Run(statement) if statement.sql.starts_with("INSERT") => reach("fault:guard.claim"),
+            Step::Run(statement) if statement.sql.contains("INSERT INTO") => reach("fault:guard.claim"),
             Step::Run(statement) if statement.sql.contains("receipt_json = ") => reach("fault:guard.finish"),
             Step::Run(statement) if statement.sql.starts_with("UPDATE") => reach("fault:guard.effect"),
             Step::Run(_) => reach("fault:guard.read"),

@@ -3,18 +3,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection as _};
 
-use crate::primitives::Digest;
+use crate::guard::Failure;
+use crate::primitives::{Digest, IdSource as _, SystemIds};
 
 /// Connections of one pool at most. A guard holds one from BEGIN to COMMIT.
 pub(super) const CONNECTIONS: u32 = 16;
 /// How long to wait for one, the time to open it included.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// How old a connection may get: what a server keeps for it grows, and a failover moves addresses.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// Pools kept at most; beyond that all are let go, and those in use end with their last user.
 const POOLS: usize = 32;
 
@@ -45,12 +51,14 @@ pub(super) fn unverified(address: &str) -> bool {
 /// A connection lives on the runtime that opened it, so a pool belongs to one.
 type Key = (tokio::runtime::Id, Digest);
 
-static CACHE: LazyLock<Mutex<HashMap<Key, PgPool>>> = LazyLock::new(Mutex::default);
+static CACHE: LazyLock<Mutex<HashMap<Key, Pool>>> = LazyLock::new(Mutex::default);
 
 /// Where a database is, and as whom.
 #[derive(Clone)]
 pub(super) struct Address {
     options: PgConnectOptions,
+    /// False where the operator said `statement-cache-capacity=0`.
+    names: bool,
     digest: Digest,
 }
 
@@ -89,26 +97,83 @@ impl Address {
             Some(_) => options,
             None => options.application_name("signoff"),
         };
-        Some(Self { options, digest: Digest::of(address.as_bytes()) })
+        let names = !query.split('&').any(|pair| pair == "statement-cache-capacity=0");
+        Some(Self { options, names, digest: Digest::of(address.as_bytes()) })
     }
 
     /// The pool of this address on the present runtime.
-    pub(super) fn pool(&self) -> PgPool {
+    pub(super) fn pool(&self) -> Result<Pool, Failure> {
         let key = (tokio::runtime::Handle::current().id(), self.digest);
         let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= POOLS && !cache.contains_key(&key) {
             cache.clear();
         }
-        cache.entry(key).or_insert_with(|| self.open()).clone()
+        if let Some(pool) = cache.get(&key) {
+            return Ok(pool.clone());
+        }
+        let pool = self.open()?;
+        cache.insert(key, pool.clone());
+        Ok(pool)
     }
 
-    fn open(&self) -> PgPool {
-        PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE)
-            // A ping costs a round trip each time; a dead connection shows at BEGIN, where another one is taken.
-            .test_before_acquire(false)
-            .connect_lazy_with(self.options.clone())
+    fn open(&self) -> Result<Pool, Failure> {
+        let named = Arc::new(AtomicBool::new(self.names));
+        let pool = Pool::builder(Manager { options: self.options.clone(), named })
+            .max_size(CONNECTIONS as usize)
+            .wait_timeout(Some(ACQUIRE))
+            .create_timeout(Some(ACQUIRE))
+            .runtime(Runtime::Tokio1)
+            .build();
+        // Timeouts need a runtime; it has one.
+        pool.map_err(|_| Failure::Other)
+    }
+}
+
+/// What the pool hands out.
+pub(super) type Pool = managed::Pool<Manager>;
+
+/// Opens connections. A dead one is not looked for here, at the cost of a round trip each time: it shows at BEGIN.
+#[derive(Debug)]
+pub(super) struct Manager {
+    options: PgConnectOptions,
+    named: Arc<AtomicBool>,
+}
+
+impl managed::Manager for Manager {
+    type Type = Connection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> sqlx::Result<Connection> {
+        Ok(Connection {
+            inner: PgConnection::connect_with(&self.options).await?,
+            tag: format!("/* {} */ ", SystemIds.uuid()),
+            named: Arc::clone(&self.named),
+        })
+    }
+
+    async fn recycle(&self, _: &mut Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() < LIFETIME { Ok(()) } else { Err(RecycleError::message("it is old")) }
+    }
+}
+
+/// A connection to a server, or to a pooler in front of one.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) inner: PgConnection,
+    /// What the statements begin with that this connection prepared.
+    pub(super) tag: String,
+    named: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// May statements be prepared under a name?
+    pub(super) fn named(&self) -> bool {
+        self.named.load(Ordering::Relaxed)
+    }
+
+    /// Names are not safe here: there is a pooler between.
+    pub(super) fn forget_names(&self) {
+        self.named.store(false, Ordering::Relaxed);
     }
 }
 

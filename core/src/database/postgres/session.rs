@@ -1,14 +1,20 @@
 //! One connection and the transactions on it. What did not end cleanly never goes back to the pool.
+//!
+//! Statements are prepared once for each connection, because planning is most of what they cost. The driver names them
+//! `sqlx_s_1`, `sqlx_s_2`, ..., and behind a pooler of transactions another client's statement can have that name: to
+//! bind our values to it would run it. So each text begins with a tag that only this connection uses, and each
+//! transaction first asks the server, which cannot change within it, whether all of them are still there. If not, the
+//! connection uses unnamed statements from then on, at one more round trip each, and so does every new one of its pool.
 
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, PgRow, Postgres};
-use sqlx::{AssertSqlSafe, Row as _};
+use deadpool::managed::Object;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use super::failure::classify;
-use super::pool::CONNECTIONS;
+use super::failure::{classify, lost_its_statement};
+use super::pool::{CONNECTIONS, Manager, Pool};
 use crate::guard::{Failure, Statement};
 
 /// Rows as text.
@@ -20,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection, in a transaction until [`Session::end`].
 #[derive(Debug)]
 pub(super) struct Session {
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Object<Manager>>,
     /// True between transactions, when the connection may be returned to the pool.
     clean: bool,
     limit: Duration,
@@ -29,12 +35,12 @@ pub(super) struct Session {
 impl Session {
     /// Opens a transaction with this batch of statements; answers the rows they gave. A connection that died while it
     /// lay in the pool shows here, where nothing was done yet, and the next one is taken.
-    pub(super) async fn open(pool: &PgPool, batch: &str, timeout: Duration) -> Result<(Self, Rows), Failure> {
+    pub(super) async fn open(pool: &Pool, batch: &str, timeout: Duration) -> Result<(Self, Rows), Failure> {
         let limit = timeout.saturating_add(PATIENCE);
         for _ in 0..=CONNECTIONS {
-            let connection = pool.acquire().await.map_err(|_| Failure::Lost)?;
+            let connection = pool.get().await.map_err(|_| Failure::Lost)?;
             let mut session = Self { connection: Some(connection), clean: false, limit };
-            match session.batch(batch).await {
+            match session.begin(batch).await {
                 Err(Failure::Lost) => {}
                 Ok(rows) => return Ok((session, rows)),
                 Err(failure) => {
@@ -49,7 +55,28 @@ impl Session {
     /// Opens the next transaction on the same connection.
     pub(super) async fn again(mut self, batch: &str) -> Result<Self, Failure> {
         self.clean = false;
-        self.batch(batch).await.map(|_| self)
+        self.begin(batch).await.map(|_| self)
+    }
+
+    /// Opens the transaction, and looks whether the server still has what was prepared.
+    async fn begin(&mut self, batch: &str) -> Result<Rows, Failure> {
+        let connection = self.connection.as_deref().ok_or(Failure::Lost)?;
+        let prepared = connection.inner.cached_statements_size();
+        if prepared == 0 || !connection.named() {
+            return self.batch(batch).await;
+        }
+        let proof = format!(
+            "SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() AS p WHERE pg_catalog.strpos(p.statement, '{}') OPERATOR(pg_catalog.=) 1",
+            connection.tag
+        );
+        let mut rows = self.batch(&format!("{batch}; {proof}")).await?;
+        let found = rows.pop().into_iter().flatten().next().flatten();
+        if found.as_deref() != Some(prepared.to_string().as_str())
+            && let Some(connection) = &mut self.connection
+        {
+            connection.forget_names();
+        }
+        Ok(rows)
     }
 
     /// Ends the transaction.
@@ -64,7 +91,7 @@ impl Session {
         let limit = self.limit;
         let connection = self.connection.as_deref_mut().ok_or(Failure::Lost)?;
         let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        let answer = within(limit, query.fetch_all(connection)).await;
+        let answer = within(limit, query.fetch_all(&mut connection.inner)).await;
         self.check(answer).and_then(|rows| texts(&rows))
     }
 
@@ -72,21 +99,36 @@ impl Session {
     pub(super) async fn run(&mut self, statement: &Statement) -> Result<(Rows, u64), Failure> {
         let limit = self.limit;
         let connection = self.connection.as_deref_mut().ok_or(Failure::Lost)?;
-        let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
+        let named = connection.named();
+        let sql = if named { format!("{}{}", connection.tag, statement.sql) } else { statement.sql.clone() };
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(named);
         for param in &statement.params {
             query = query.bind(param.clone());
         }
-        if statement.sql.starts_with("SELECT") {
-            let answer = within(limit, query.fetch_all(connection)).await;
-            Ok((texts(&self.check(answer)?)?, 0))
-        } else {
-            let answer = within(limit, query.execute(connection)).await;
-            Ok((Vec::new(), self.check(answer)?.rows_affected()))
-        }
+        let answer = within(limit, async {
+            if statement.returns_rows() {
+                let rows = query.fetch_all(&mut connection.inner).await?;
+                let changed = rows.len() as u64;
+                Ok((rows, changed))
+            } else {
+                let done = query.execute(&mut connection.inner).await?;
+                Ok((Vec::new(), done.rows_affected()))
+            }
+        });
+        let (rows, changed) = match answer.await {
+            Err(error) if named && error.as_ref().is_some_and(lost_its_statement) => {
+                // Refused before it was run, and the transaction with it: the next try does without names.
+                connection.forget_names();
+                return Err(Failure::Serialization);
+            }
+            answer => self.check(answer)?,
+        };
+        Ok((texts(&rows)?, changed))
     }
 
     /// After an answer that may have been lost the connection is closed at once.
-    fn check<T>(&mut self, answer: Result<T, Failure>) -> Result<T, Failure> {
+    fn check<T>(&mut self, answer: Result<T, Option<sqlx::Error>>) -> Result<T, Failure> {
+        let answer = answer.map_err(|error| error.map_or(Failure::Lost, |error| classify(&error)));
         if let Err(Failure::Lost) = &answer {
             self.close();
         }
@@ -95,7 +137,7 @@ impl Session {
 
     /// Closes the socket without a word: a polite end could wait for a server that is gone.
     fn close(&mut self) {
-        drop(self.connection.take().map(PoolConnection::detach));
+        drop(self.connection.take().map(Object::take));
     }
 }
 
@@ -107,10 +149,11 @@ impl Drop for Session {
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
+/// The driver's error, or `None` if there was no answer in time.
+async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T, Option<sqlx::Error>> {
     match tokio::time::timeout(limit, work).await {
-        Ok(answer) => answer.map_err(|error| classify(&error)),
-        Err(_) => Err(Failure::Lost),
+        Ok(answer) => answer.map_err(Some),
+        Err(_) => Err(None),
     }
 }
 

@@ -240,6 +240,20 @@ impl Dialect {
         }
     }
 
+    /// [`Self::begin`], and everything that a guard with an UPDATE of its own sets up besides, as one batch.
+    pub(super) fn begin_with_settings(self) -> String {
+        match self {
+            Self::Sqlite => self.begin().to_owned(),
+            // Deferred constraints and triggers run with the UPDATE, so that the row is looked at after them.
+            Self::Postgres => format!("{}; {}; SET CONSTRAINTS ALL IMMEDIATE", self.begin(), postgres::set_local()),
+        }
+    }
+
+    /// Can a statement of this engine change two tables, and answer rows?
+    pub(super) fn combines(self) -> bool {
+        self == Self::Postgres
+    }
+
     /// The statement that sets up the transaction, if the engine needs one. Its first output is `true` on a standby; the
     /// next ones are what `restore` needs.
     #[must_use]
@@ -294,14 +308,6 @@ impl Dialect {
             // BEGIN IMMEDIATE already holds the only write lock there is.
             Self::Sqlite => "",
             Self::Postgres => " FOR NO KEY UPDATE",
-        }
-    }
-
-    /// The statement after which deferred constraints have been checked.
-    pub(super) fn settle(self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite => None,
-            Self::Postgres => Some("SET CONSTRAINTS ALL IMMEDIATE"),
         }
     }
 

@@ -28,15 +28,23 @@ pub(super) fn select(expression: &str) -> String {
     )
 }
 
-/// `true` on a standby, then what each setting was. A COMMIT has to be on disk before it is answered, here and there.
+/// A COMMIT has to be on disk before it is answered, here and on a standby that the server waits for anyway.
+const DURABLE: &str = "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)";
+
+/// [`settings`] as a batch, for a transaction in which nobody wants the session's own settings back.
+pub(super) fn set_local() -> String {
+    let mut statements: Vec<String> =
+        SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).collect();
+    statements.push(format!("SELECT {DURABLE}"));
+    statements.join("; ")
+}
+
+/// `true` on a standby, then what each setting was.
 pub(super) fn settings() -> String {
     let mut outputs = vec!["pg_catalog.pg_is_in_recovery()::pg_catalog.text".to_owned()];
     outputs.extend(SETTINGS.iter().map(|(name, _)| format!("pg_catalog.current_setting('{name}')")));
     outputs.extend(SETTINGS.iter().map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)")));
-    outputs.push(
-        "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)"
-            .to_owned(),
-    );
+    outputs.push(DURABLE.to_owned());
     format!("SELECT {}", outputs.join(", "))
 }
 
