@@ -409,6 +409,11 @@ impl Shop {
 
 /// The job that a proposal against this row would lead to.
 pub fn job(tenant: &str, row: &RowRead) -> GuardJob {
+    job_by(tenant, row, "version")
+}
+
+/// The same for a table whose version is another column.
+pub fn job_by(tenant: &str, row: &RowRead, version: &str) -> GuardJob {
     let key_value = row.values.get("id").unwrap().clone();
     let patch: BTreeMap<Identifier, Scalar> =
         row.normal.iter().map(|(column, normal)| (column.clone(), normal.value.clone())).collect();
@@ -428,8 +433,8 @@ pub fn job(tenant: &str, row: &RowRead) -> GuardJob {
         key_column: name("id"),
         key_value,
         tenant_column: Some(name("tenant_id")),
-        version_column: Some(name("version")),
-        expected_version: row.values.get("version").unwrap().clone(),
+        version_column: Some(name(version)),
+        expected_version: row.values.get(version).unwrap().clone(),
         before: row.values.clone(),
         classes: row.classes.clone(),
         types: row.types.clone(),
