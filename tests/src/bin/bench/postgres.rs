@@ -71,7 +71,12 @@ pub(crate) fn run() {
             bare.print("(a) a bare guarded UPDATE", level, floor, "");
             by_hand.print("(b) H: BEGIN, guarded UPDATE, INSERT of a receipt, COMMIT, by hand", level, floor, "");
             guarded.print("(c) our guard", level, floor, if level == 16 { "≥ 0.6 H" } else { "" });
-            applied.print("(d) a whole apply, with its ledger", level, floor, if level == 16 { "≥ 0.35 H" } else { "" });
+            applied.print(
+                "(d) a whole apply, with its ledger",
+                level,
+                floor,
+                if level == 16 { "≥ 0.35 H" } else { "" },
+            );
         }
     });
     println!("\nResident memory of this process after all of it: {}.", resident());
@@ -146,7 +151,8 @@ async fn by_hand(pool: PgPool, id: String) {
     let query = sqlx::query(UPDATE).bind(0).bind("goodwill").bind(&id).bind("acme").bind(VERSION);
     assert_eq!(query.execute(&mut *transaction).await.expect("an update").rows_affected(), 1);
     let sql = "INSERT INTO receipts_by_hand (tenant_id, idempotency_key, status, receipt_json) VALUES ($1, $2, $3, $4)";
-    let receipt = format!(r#"{{"status":"applied","invoice":"{id}","rows_affected":1,"previous_version":"{VERSION}"}}"#);
+    let receipt =
+        format!(r#"{{"status":"applied","invoice":"{id}","rows_affected":1,"previous_version":"{VERSION}"}}"#);
     let query = sqlx::query(sql).bind("acme").bind(&id).bind("applied").bind(receipt);
     query.execute(&mut *transaction).await.expect("a receipt");
     transaction.commit().await.expect("COMMIT");
@@ -187,9 +193,10 @@ async fn guarded(database: PostgresDatabase, job: GuardJob) {
 /// A runtime with a ledger of its own, in which a change of each invoice is approved.
 async fn approved(address: &str, invoices: VecDeque<String>) -> (Arc<Runtime>, VecDeque<String>) {
     let folder = tempfile::tempdir().expect("a folder").keep();
-    let config = CONTRACT.replace(r#""engine": "sqlite""#, r#""engine": "postgres""#).replace(r#""main""#, r#""public""#);
+    let config =
+        CONTRACT.replace(r#""engine": "sqlite""#, r#""engine": "postgres""#).replace(r#""main""#, r#""public""#);
     let (contract, _) = Contract::parse(&config).expect("the demo's contract");
-    let ledger = SqliteLedger::open(LedgerOptions::create(&folder.join("ledger.db")), &SystemClock, &SystemIds);
+    let ledger = SqliteLedger::open(LedgerOptions::create(folder.join("ledger.db")), &SystemClock, &SystemIds);
     let source = address.to_owned();
     let environment = Environment::new(move |name| match name {
         "BILLING_APP_READ_URL" | "BILLING_APP_WRITE_URL" => Some(source.clone()),
