@@ -263,3 +263,18 @@ fn no_transcript_breaks_a_promise() {
         }
     }
 }
+
+/// Every statement is a round trip. A direct UPDATE on Postgres takes three between BEGIN and COMMIT, a conflict two.
+#[test]
+fn postgres_takes_at_most_three_round_trips() {
+    let rounds = |name: &str| {
+        let (_, vector) = vectors().into_iter().find(|(_, vector)| vector.name == name).unwrap();
+        let (steps, _) = play(&vector);
+        assert_eq!((&steps[0]["step"], &steps[steps.len() - 1]["step"]), (&json!("begin"), &json!("commit")), "{name}");
+        assert!(steps[1..steps.len() - 1].iter().all(|step| step["step"] == "run"), "{name}");
+        steps.len() - 2
+    };
+    assert_eq!(rounds("postgres-applied"), 3);
+    assert_eq!(rounds("postgres-version-moved"), 2);
+    assert_eq!(rounds("postgres-tombstone"), 2);
+}

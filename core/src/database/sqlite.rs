@@ -83,7 +83,7 @@ impl SqliteDatabase {
             })
             .collect::<Result<_>>()?;
 
-        let outputs: Vec<String> = read.columns.iter().map(|column| Dialect::Sqlite.select(column)).collect();
+        let outputs: Vec<String> = read.columns.iter().map(|column| Dialect::Sqlite.select(column, None)).collect();
         let mut params = vec![Some(read.key_value.clone())];
         let mut condition = format!("{} = ?1", read.key_column.quoted());
         if let Some((column, value)) = &read.tenant {

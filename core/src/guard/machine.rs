@@ -172,8 +172,10 @@ impl Guard {
             return Err(Code::NoChange.into());
         }
         let fingerprint = job.fingerprint()?;
-        let together = job.dialect.combines() && job.effect == Effect::Update;
-        let begin = Step::Begin(statements::begin(&job));
+        let together = job.dialect.combines()
+            && job.effect == Effect::Update
+            && matches!(job.purpose, Purpose::Apply | Purpose::DryRun);
+        let begin = Step::Begin(statements::begin(&job, together));
         let guard = Self {
             job,
             redactor,
@@ -291,7 +293,7 @@ impl Guard {
             }
             (State::Pause, _) => {
                 self.state = State::Begin;
-                Ok(Step::Begin(statements::begin(&self.job)))
+                Ok(Step::Begin(statements::begin(&self.job, self.together)))
             }
             // Whatever fails elsewhere is rolled back: nothing is stored, the job may be tried again. An UPDATE of ours is
             // undone with it, so that one is tried again here.
@@ -302,7 +304,7 @@ impl Guard {
     }
 
     fn claim(&mut self) -> Step {
-        if self.together && matches!(self.job.purpose, Purpose::Apply | Purpose::DryRun) {
+        if self.together {
             self.run(State::ClaimAndLock, statements::claim_and_lock(&self.job, &self.fingerprint))
         } else {
             self.run(State::Claim, statements::claim(&self.job, &self.fingerprint))

@@ -29,11 +29,12 @@ impl Statement {
     }
 }
 
-/// Opens the transaction. A guard with its own UPDATE gives it all its settings at once; an author's function must not
-/// find them, so there [`super::Dialect::settings`] follows, to be taken back.
-pub(super) fn begin(job: &GuardJob) -> Statement {
+/// Opens the transaction. A guard with its own UPDATE gives it all its settings at once, but for the one that
+/// [`claim_and_lock`] takes along; an author's function must not find them, so there [`super::Dialect::settings`] follows,
+/// to be taken back.
+pub(super) fn begin(job: &GuardJob, together: bool) -> Statement {
     Statement::plain(match job.effect {
-        Effect::Update => job.dialect.begin_with_settings(),
+        Effect::Update => job.dialect.begin_with_settings(!together),
         Effect::Author => job.dialect.begin().to_owned(),
     })
 }
@@ -66,11 +67,12 @@ pub(super) fn claim_and_lock(job: &GuardJob, fingerprint: &Digest) -> Statement 
     let condition = identity(job, &mut params);
     let columns: Vec<Identifier> = job.compared().cloned().collect();
     let sql = format!(
-        "WITH claim AS ({} RETURNING 1), live AS MATERIALIZED (SELECT 'true'::pg_catalog.text AS found, {} FROM {} WHERE {condition} AND EXISTS (SELECT 1 FROM claim) LIMIT 2{}) SELECT (SELECT pg_catalog.count(*) FROM claim)::pg_catalog.text, live.* FROM (SELECT 1) AS one LEFT JOIN live ON true",
+        "WITH claim AS ({} RETURNING 1), live AS MATERIALIZED (SELECT 'true'::pg_catalog.text AS found, {} FROM {} WHERE {condition} AND EXISTS (SELECT 1 FROM claim) LIMIT 2{}) SELECT (SELECT pg_catalog.count(*) FROM claim)::pg_catalog.text, live.* FROM (SELECT {}) AS settings LEFT JOIN live ON true",
         claim.sql,
         named_outputs(job, &columns),
         table(job),
         job.dialect.lock_clause(),
+        job.dialect.durable(),
     );
     Statement { sql, params }
 }
@@ -195,12 +197,12 @@ fn select(job: &GuardJob, columns: &[Identifier], lock: &str) -> Statement {
 }
 
 fn outputs(job: &GuardJob, columns: &[Identifier]) -> String {
-    columns.iter().map(|column| job.dialect.select(column)).collect::<Vec<_>>().join(", ")
+    columns.iter().map(|column| job.dialect.select(column, job.types.get(column))).collect::<Vec<_>>().join(", ")
 }
 
 /// `c0`, `c1`, ...: whatever the columns are called, another statement can name them.
 fn named_outputs(job: &GuardJob, columns: &[Identifier]) -> String {
-    let named = |(n, column)| format!("{} AS c{n}", job.dialect.select(column));
+    let named = |(n, column)| format!("{} AS c{n}", job.dialect.select(column, job.types.get(column)));
     columns.iter().enumerate().map(named).collect::<Vec<_>>().join(", ")
 }
 

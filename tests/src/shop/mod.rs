@@ -236,6 +236,11 @@ impl<S: Stock> Shop<S> {
 
 /// The job that a proposal against this row would lead to.
 pub fn job<S: Stock>(tenant: &str, row: &RowRead) -> GuardJob {
+    job_by::<S>(tenant, row, "version")
+}
+
+/// The same for a table whose version is another column.
+pub fn job_by<S: Stock>(tenant: &str, row: &RowRead, version: &str) -> GuardJob {
     let key_value = row.values.get("id").unwrap().clone();
     let patch: BTreeMap<Identifier, Scalar> =
         row.normal.iter().map(|(column, normal)| (column.clone(), normal.value.clone())).collect();
@@ -255,8 +260,8 @@ pub fn job<S: Stock>(tenant: &str, row: &RowRead) -> GuardJob {
         key_column: name("id"),
         key_value,
         tenant_column: Some(name("tenant_id")),
-        version_column: Some(name("version")),
-        expected_version: row.values.get("version").unwrap().clone(),
+        version_column: Some(name(version)),
+        expected_version: row.values.get(version).unwrap().clone(),
         before: row.values.clone(),
         classes: row.classes.clone(),
         types: row.types.clone(),

@@ -215,7 +215,7 @@ fn what_is_not_there_is_said_without_the_drivers_words() {
     let request = shop.request("acme", "7", &[]);
     for address in [
         shop.address("postgres", "absent_db"),
-        shop.address("absent_user", &shop.name()),
+        shop.address("absent_user", shop.name()),
         "postgres://hunter2@127.0.0.1:1/x".to_owned(),
     ] {
         let database = open(&address).unwrap();

@@ -72,7 +72,8 @@ impl PostgresDatabase {
         read: &ScopedRead,
         types: &BTreeMap<Identifier, ColumnType>,
     ) -> Result<Option<Vec<Option<String>>>> {
-        let outputs: Vec<String> = read.columns.iter().map(|column| Dialect::Postgres.select(column)).collect();
+        let outputs: Vec<String> =
+            read.columns.iter().map(|column| Dialect::Postgres.select(column, types.get(column))).collect();
         let mut params = vec![Some(read.key_value.clone())];
         let mut condition = Dialect::Postgres.matches(&read.key_column, 1, types.get(&read.key_column));
         if let Some((column, value)) = &read.tenant {
@@ -133,7 +134,7 @@ impl PostgresDatabase {
         };
         let sql = format!(
             "SELECT {}, {kept} FROM (SELECT {} AS stored, {} AS plain) AS v",
-            Dialect::show("v.stored"),
+            Dialect::show("v.stored", &known.column_type),
             cast(&known.column_type),
             cast(&known.plain_type)
         );

@@ -66,7 +66,7 @@ impl Session {
             return self.batch(batch).await;
         }
         let proof = format!(
-            "SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() AS p WHERE pg_catalog.strpos(p.statement, '{}') OPERATOR(pg_catalog.=) 1",
+            "SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() AS p WHERE pg_catalog.starts_with(p.statement, '{}')",
             connection.tag
         );
         let mut rows = self.batch(&format!("{batch}; {proof}")).await?;

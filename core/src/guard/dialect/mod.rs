@@ -124,17 +124,17 @@ impl Dialect {
 
     /// The select expressions that show a column exactly.
     #[must_use]
-    pub fn select(self, column: &Identifier) -> String {
+    pub fn select(self, column: &Identifier, column_type: Option<&ColumnType>) -> String {
         match self {
             Self::Sqlite => sqlite::select(column),
-            Self::Postgres => postgres::select(&column.quoted()),
+            Self::Postgres => postgres::select(&column.quoted(), column_type),
         }
     }
 
     /// What shows an expression of Postgres exactly: the expression that [`Self::select`] makes for a column.
     #[cfg(feature = "postgres")]
-    pub(crate) fn show(expression: &str) -> String {
-        postgres::select(expression)
+    pub(crate) fn show(expression: &str, column_type: &ColumnType) -> String {
+        postgres::select(expression, Some(column_type))
     }
 
     /// A type as SQL that no search path changes.
@@ -240,13 +240,23 @@ impl Dialect {
         }
     }
 
-    /// [`Self::begin`], and everything that a guard with an UPDATE of its own sets up besides, as one batch.
-    pub(super) fn begin_with_settings(self) -> String {
+    /// [`Self::begin`], and everything that a guard with an UPDATE of its own sets up besides, as one batch; without
+    /// [`Self::durable`] if a later statement takes it along.
+    pub(super) fn begin_with_settings(self, durable: bool) -> String {
         match self {
             Self::Sqlite => self.begin().to_owned(),
-            // Deferred constraints and triggers run with the UPDATE, so that the row is looked at after them.
-            Self::Postgres => format!("{}; {}; SET CONSTRAINTS ALL IMMEDIATE", self.begin(), postgres::set_local()),
+            Self::Postgres => {
+                let settings = postgres::SET_LOCAL.as_str();
+                let durable = if durable { format!("SELECT {}; ", self.durable()) } else { String::new() };
+                // Deferred constraints and triggers run with the UPDATE, so that the row is looked at after them.
+                format!("{}; {settings}; {durable}SET CONSTRAINTS ALL IMMEDIATE", self.begin())
+            }
         }
+    }
+
+    /// What makes the COMMIT wait for the disk, whatever the session says. An expression, of Postgres.
+    pub(super) fn durable(self) -> &'static str {
+        postgres::DURABLE
     }
 
     /// Can a statement of this engine change two tables, and answer rows?

@@ -4,6 +4,8 @@
 //! Output functions heed the session, so [`settings`] sets what they heed, and answers what was set before. Whatever
 //! our SQL names is qualified: a search path of somebody else's has no say.
 
+use std::sync::LazyLock;
+
 use super::super::job::Cell;
 use super::ColumnType;
 use crate::primitives::Scalar;
@@ -20,24 +22,44 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lc_monetary", "C"),
 ];
 
-/// `format('%s')` calls the output function of any type (a cast to text would drop the padding of `character`); of NULL it
-/// makes an empty text.
-pub(super) fn select(expression: &str) -> String {
+/// The text of the type's own output function. `format('%s')` calls it for any type, where a cast to text may do something
+/// else (it drops the padding of `character`); of NULL it makes an empty text. For these types a cast is the same, and cheaper.
+pub(super) fn select(expression: &str, column_type: Option<&ColumnType>) -> String {
+    const CAST: &[&str] = &[
+        "bigint",
+        "character varying",
+        "date",
+        "integer",
+        "json",
+        "jsonb",
+        "numeric",
+        "smallint",
+        "text",
+        "timestamp",
+        "uuid",
+    ];
+    let castable = column_type.is_some_and(|known| {
+        let text = known.as_str();
+        let bare = text.split('(').next().unwrap_or(text);
+        let bare =
+            bare.strip_suffix(" with time zone").or_else(|| bare.strip_suffix(" without time zone")).unwrap_or(bare);
+        CAST.contains(&bare.trim_end()) && !text.ends_with(']')
+    });
+    if castable {
+        return format!("{expression}::pg_catalog.text");
+    }
     format!(
         "CASE WHEN pg_catalog.num_nulls({expression}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format('%s', {expression}) END"
     )
 }
 
 /// A COMMIT has to be on disk before it is answered, here and on a standby that the server waits for anyway.
-const DURABLE: &str = "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)";
+pub(super) const DURABLE: &str = "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)";
 
-/// [`settings`] as a batch, for a transaction in which nobody wants the session's own settings back.
-pub(super) fn set_local() -> String {
-    let mut statements: Vec<String> =
-        SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).collect();
-    statements.push(format!("SELECT {DURABLE}"));
-    statements.join("; ")
-}
+/// [`settings`] as a batch, without [`DURABLE`], for a transaction in which nobody wants the session's own settings back.
+pub(super) static SET_LOCAL: LazyLock<String> = LazyLock::new(|| {
+    SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).collect::<Vec<_>>().join("; ")
+});
 
 /// `true` on a standby, then what each setting was.
 pub(super) fn settings() -> String {

@@ -333,8 +333,8 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
 /// one expects, makes it a conflict, even if nothing in the row tells.
 fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<String>> {
-    const SAME_ROW: &str =
-        "SELECT p.proposal_id, p.document FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
+    // By the row, whatever the planner thinks: by the state it would read every proposal that was ever applied.
+    const SAME_ROW: &str = "SELECT p.proposal_id, p.document FROM standings s INDEXED BY standings_row JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
     let busy: Option<String> = connection
         .prepare_cached(&format!("{SAME_ROW} AND s.state IN ('pending_worker', 'outcome_unknown') AND s.seq <> ?2"))
         .and_then(|mut statement| statement.query_row(params![row.row_key, row.seq], |row| row.get(0)).optional())

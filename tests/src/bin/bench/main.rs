@@ -1,5 +1,7 @@
 //! `make bench`: the numbers that people rely on, each beside its baseline in the same run.
 
+mod postgres;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -18,8 +20,11 @@ const STARTS: usize = 200;
 fn main() {
     println!("| what | measured | baseline in the same run | ratio or goal |");
     println!("|---|---|---|---|");
-    start();
-    lifecycle();
+    if std::env::var_os("ONLYPG").is_none() {
+        start();
+        lifecycle();
+    }
+    postgres::run();
 }
 
 /// The median of so many runs of a command, without its output.
