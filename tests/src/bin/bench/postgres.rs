@@ -195,7 +195,7 @@ async fn approved(address: &str, invoices: VecDeque<String>) -> (Arc<Runtime>, V
     let config =
         CONTRACT.replace(r#""engine": "sqlite""#, r#""engine": "postgres""#).replace(r#""main""#, r#""public""#);
     let (contract, _) = Contract::parse(&config).expect("the demo's contract");
-    let ledger = SqliteLedger::open(LedgerOptions::create(&folder.join("ledger.db")), &SystemClock, &SystemIds);
+    let ledger = SqliteLedger::open(LedgerOptions::create(folder.join("ledger.db")), &SystemClock, &SystemIds);
     let source = address.to_owned();
     let environment = Environment::new(move |name| match name {
         "BILLING_APP_READ_URL" | "BILLING_APP_WRITE_URL" => Some(source.clone()),
