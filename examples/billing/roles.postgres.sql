@@ -1,5 +1,8 @@
 -- Who may do what. Give both a password of your own (\password billing_reader). What the writer needs on the receipts
 -- table, `signoff writeback grants` prints.
+-- Before Postgres 15 everybody may make tables and functions there.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
 CREATE ROLE billing_reader LOGIN;
 GRANT USAGE ON SCHEMA public TO billing_reader;
 GRANT SELECT ON tenants, customers, invoices, account_credits TO billing_reader;

@@ -1,21 +1,31 @@
 //! The command line as its users call it: v1's script, flags, exit codes, and the words that scripts look for.
 
 use serde_json::{Value, json};
-use signoff_tests::{CONTRACT, Workspace, proposal_id};
+use signoff_tests::{Engine, Workspace, on_each_engine, proposal_id};
+
+on_each_engine!(
+    the_script_of_v1_in_its_order,
+    a_dry_run_changes_nothing_and_looks_at_the_live_row,
+    arguments_are_checked_and_refusals_are_audited,
+    an_omitted_optional_argument_leaves_its_column_alone,
+    secrets_in_a_row_are_redacted_compared_and_never_printed,
+    receipts_tables_are_made_by_migrate_only_or_where_the_contract_says,
+    a_stand_in_for_a_secret_is_not_the_secret,
+    an_attempt_that_a_crash_left_can_be_withdrawn,
+    an_executor_that_is_not_built_leaves_the_proposal_approved,
+);
 
 const WAIVE: &str = "billing.propose_late_fee_waiver";
 const REASON: &str = r#"{"invoice_id":"INV-3001","reason":"kind"}"#;
 
 fn contract(workspace: &Workspace, edit: impl FnOnce(&mut Value)) {
-    let mut contract: Value = serde_json::from_str(CONTRACT).unwrap();
-    contract["storage"]["sqlite_path"] = "ledger.db".into();
+    let mut contract: Value = serde_json::from_str(&workspace.contract()).unwrap();
     edit(&mut contract);
-    std::fs::write(workspace.path("signoff.json"), contract.to_string()).unwrap();
+    workspace.write_contract(&contract.to_string());
 }
 
-#[test]
-fn the_script_of_v1_in_its_order() {
-    let workspace = Workspace::new();
+fn the_script_of_v1_in_its_order(engine: Engine) {
+    let workspace = Workspace::on(engine);
     std::fs::write(workspace.path("input.json"), REASON).unwrap();
     workspace.run(["config", "validate"]).expect(0);
     assert!(workspace.run(["tools", "preview"]).expect(0).out.contains("execute_sql absent"));
@@ -98,16 +108,15 @@ fn the_writeback_doctor_looks_and_leaves_nothing() {
     assert!(workspace.run(doctor).expect(1).out.contains("FAIL address"));
 }
 
-#[test]
-fn a_dry_run_changes_nothing_and_looks_at_the_live_row() {
-    let workspace = Workspace::new();
+fn a_dry_run_changes_nothing_and_looks_at_the_live_row(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "kind");
     let before = std::fs::read(workspace.path("ledger.db")).unwrap().len();
     let rehearsed = workspace.json(["apply", &id, "--dry-run"]).expect(0).json();
     assert_eq!((rehearsed["status"].as_str(), rehearsed["state"].as_str()), (Some("would_apply"), Some("approved")));
     assert_eq!(workspace.ask("SELECT count(*) FROM executions"), 0);
     assert_eq!(workspace.ask("SELECT count(*) FROM synapsor_writeback_receipts"), 0);
-    workspace.app().execute("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-3001'", []).unwrap();
+    workspace.sql("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-3001'");
     let rehearsed = workspace.json(["apply", &id, "--dry-run"]).expect(3).json();
     assert_eq!(rehearsed["conflict"]["code"], "ROW_CHANGED_AFTER_PROPOSAL");
     assert_eq!(workspace.state(&id), "approved");
@@ -117,9 +126,8 @@ fn a_dry_run_changes_nothing_and_looks_at_the_live_row() {
     assert_eq!(workspace.json(["apply", &id]).expect(3).json()["status"], "conflict");
 }
 
-#[test]
-fn an_executor_that_is_not_built_leaves_the_proposal_approved() {
-    let workspace = Workspace::new();
+fn an_executor_that_is_not_built_leaves_the_proposal_approved(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let arguments = r#"{"invoice_id":"INV-3001","amount_cents":500,"reason":"kind"}"#;
     let id = proposal_id(
         &workspace.json(["propose", "billing.propose_account_credit", "--json", arguments]).expect(0).json(),
@@ -208,9 +216,8 @@ fn flags_are_read_as_people_write_them() {
     workspace.run(["propose", WAIVE, "--sample", "--store", "sample.db"]).expect(0);
 }
 
-#[test]
-fn arguments_are_checked_and_refusals_are_audited() {
-    let workspace = Workspace::new();
+fn arguments_are_checked_and_refusals_are_audited(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let cases = [
         (r#"{"invoice_id":"INV-3001"}"#, "ARGUMENT_REQUIRED"),
         (r#"{"invoice_id":"INV-3001","reason":7}"#, "ARGUMENT_TYPE_INVALID"),
@@ -263,11 +270,10 @@ fn arguments_are_checked_and_refusals_are_audited() {
     assert_eq!((foreign.out, foreign.err, foreign.code), (missing.out, missing.err, missing.code));
 }
 
-#[test]
-fn an_omitted_optional_argument_leaves_its_column_alone() {
-    let workspace = Workspace::new();
+fn an_omitted_optional_argument_leaves_its_column_alone(engine: Engine) {
+    let workspace = Workspace::on(engine);
     contract(&workspace, |contract| contract["capabilities"][1]["args"]["reason"]["required"] = false.into());
-    workspace.app().execute("UPDATE invoices SET waiver_reason = 'kept' WHERE id = 'INV-3001'", []).unwrap();
+    workspace.sql("UPDATE invoices SET waiver_reason = 'kept' WHERE id = 'INV-3001'");
     let answer = workspace.json(["propose", WAIVE, "--json", r#"{"invoice_id":"INV-3001"}"#]).expect(0).json();
     assert_eq!(answer["proposal"]["diff"], json!({ "late_fee_cents": { "before": 5500, "proposed": 0 } }));
     let id = proposal_id(&answer);
@@ -308,15 +314,11 @@ fn a_version_that_cannot_tell_is_refused_with_its_own_code() {
     assert_eq!(propose(), "SOURCE_OBJECT_NOT_FOUND");
 }
 
-#[test]
-fn secrets_in_a_row_are_redacted_compared_and_never_printed() {
-    let workspace = Workspace::new();
+fn secrets_in_a_row_are_redacted_compared_and_never_printed(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let secret = "postgres://app:planted-secret@db/app";
-    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [secret]).unwrap();
-    workspace
-        .app()
-        .execute("UPDATE invoices SET waiver_reason = 'Bearer bonds please' WHERE id = 'INV-3001'", [])
-        .unwrap();
+    workspace.sql(&format!("UPDATE invoices SET status = '{secret}' WHERE id = 'INV-3001'"));
+    workspace.sql("UPDATE invoices SET waiver_reason = 'Bearer bonds please' WHERE id = 'INV-3001'");
     let proposed = workspace.json(["propose", WAIVE, "--json", REASON]).expect(0);
     let id = proposal_id(&proposed.json());
     let shown = workspace.json(["proposals", "show", &id]).expect(0);
@@ -325,12 +327,9 @@ fn secrets_in_a_row_are_redacted_compared_and_never_printed() {
     assert_eq!(before["waiver_reason"], "Bearer bonds please");
     workspace.run(["proposals", "approve", &id, "--yes"]).expect(0);
     // It is still compared: another secret in its place is another row.
-    workspace
-        .app()
-        .execute("UPDATE invoices SET status = 'postgres://app:other@db/app' WHERE id = 'INV-3001'", [])
-        .unwrap();
+    workspace.sql("UPDATE invoices SET status = 'postgres://app:other@db/app' WHERE id = 'INV-3001'");
     assert_eq!(workspace.json(["apply", &id, "--dry-run"]).expect(3).json()["conflict"]["column"], "status");
-    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [secret]).unwrap();
+    workspace.sql(&format!("UPDATE invoices SET status = '{secret}' WHERE id = 'INV-3001'"));
     workspace.run(["apply", &id]).expect(0);
     let mut outputs = vec![proposed.out, proposed.err, shown.out];
     outputs.push(workspace.run(["replay", "show", &id, "--details"]).expect(0).out);
@@ -411,10 +410,9 @@ fn an_invalid_contract_says_where_and_what_to_do() {
     assert!(!workspace.path("ledger.db").exists());
 }
 
-#[test]
-fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says() {
-    let workspace = Workspace::new();
-    workspace.app().execute_batch("DROP TABLE synapsor_writeback_receipts").unwrap();
+fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says(engine: Engine) {
+    let workspace = Workspace::on(engine);
+    workspace.sql("DROP TABLE synapsor_writeback_receipts");
     let id = workspace.approved("INV-3001", "kind");
     for command in [vec!["apply", &id, "--dry-run"], vec!["apply", &id]] {
         let refused = workspace.json(command).expect(1);
@@ -428,8 +426,8 @@ fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says() {
     workspace.run(["apply", &id]).expect(0);
     assert_eq!(workspace.effects("INV-3001"), 1);
 
-    let workspace = Workspace::new();
-    workspace.app().execute_batch("DROP TABLE synapsor_writeback_receipts").unwrap();
+    let workspace = Workspace::on(engine);
+    workspace.sql("DROP TABLE synapsor_writeback_receipts");
     contract(&workspace, |contract| contract["sources"]["billing_db"]["signoff"] = json!({ "create_receipts": true }));
     let id = workspace.approved("INV-3001", "kind");
     assert_eq!(workspace.json(["apply", &id, "--dry-run"]).expect(1).error_code(), "RECEIPT_TABLE_MISSING");
@@ -504,28 +502,23 @@ fn a_reviewer_sees_the_whole_text_and_nothing_else() {
     assert!(shown.contains(r#"null -> "a\nb\" -> \"c\u{202e}\u{ad}\u{3164}""#), "{shown}");
 }
 
-#[test]
-fn a_stand_in_for_a_secret_is_not_the_secret() {
-    let workspace = Workspace::new();
-    workspace
-        .app()
-        .execute("UPDATE invoices SET status = 'postgres://u:hunter2@h/db' WHERE id = 'INV-3001'", [])
-        .unwrap();
+fn a_stand_in_for_a_secret_is_not_the_secret(engine: Engine) {
+    let workspace = Workspace::on(engine);
+    workspace.sql("UPDATE invoices SET status = 'postgres://u:hunter2@h/db' WHERE id = 'INV-3001'");
     let id = workspace.approved("INV-3001", "kind");
     let shown = workspace.json(["proposals", "show", &id]).expect(0).json();
     let stand_in = shown["change_set"]["before"]["status"].as_str().unwrap();
-    workspace.app().execute("UPDATE invoices SET status = ?1 WHERE id = 'INV-3001'", [stand_in]).unwrap();
+    workspace.sql(&format!("UPDATE invoices SET status = '{stand_in}' WHERE id = 'INV-3001'"));
     assert_eq!(
         workspace.json(["apply", &id]).expect(3).json()["receipt"]["receipt"]["safe_error_code"],
         "ROW_CHANGED_AFTER_PROPOSAL"
     );
 }
 
-#[test]
-fn an_attempt_that_a_crash_left_can_be_withdrawn() {
+fn an_attempt_that_a_crash_left_can_be_withdrawn(engine: Engine) {
     let fault = signoff_tests::binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
     for (point, end) in [("fault:apply.intent", "canceled"), ("fault:apply.effect", "applied")] {
-        let workspace = Workspace::new();
+        let workspace = Workspace::on(engine);
         let id = workspace.approved("INV-3001", "kind");
         let killed = workspace.command_of(&fault).args(["apply", &id]).env("SIGNOFF_FAULT_AT", point).status().unwrap();
         assert_eq!(killed.code(), None);

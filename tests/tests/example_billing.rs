@@ -1,11 +1,9 @@
 //! `examples/billing` on a throwaway cluster, as its README says: v1's script in its order, as the least-privileged writer.
 
-mod postgres_support;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use postgres_support::Shop;
+use signoff_tests::shop::postgres::Shop;
 use signoff_tests::{Ran, binary};
 
 const SCHEMA: &str = include_str!("../../examples/billing/schema.postgres.sql");
@@ -29,8 +27,8 @@ impl Example {
         let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_clear();
         command.env("USER", "dana").env("SYNAPSOR_TENANT_ID", "acme").env("SYNAPSOR_PRINCIPAL", "support_agent");
-        command.env("BILLING_APP_READ_URL", self.shop.address("billing_reader", &self.shop.name));
-        command.env("BILLING_APP_WRITE_URL", self.shop.address("billing_writer", &self.shop.name));
+        command.env("BILLING_APP_READ_URL", self.shop.address("billing_reader", &self.shop.name()));
+        command.env("BILLING_APP_WRITE_URL", self.shop.address("billing_writer", &self.shop.name()));
         command.output().unwrap().into()
     }
 

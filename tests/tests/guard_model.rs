@@ -3,16 +3,15 @@
 //!
 //! 64 histories by default, 10,000 with `SIGNOFF_FULL=1`. A failure prints the shortest history found and its seed.
 
-mod guard_support;
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
-use guard_support::{Shop, job, text};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use signoff::guard::{GuardJob, Outcome, Purpose, ReceiptStatus};
+use signoff_tests::shop::sqlite::{Shop, job};
+use signoff_tests::shop::text;
 
 const KEYS: [i64; 2] = [1, 9_007_199_254_740_993];
 const TENANTS: [&str; 2] = ["acme", "ACME"];

@@ -4,14 +4,29 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use signoff::contract::Contract;
-use signoff::database::{Check, CheckRequest, Database, RowRead, ScopedRead, SqliteDatabase};
+use signoff::database::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use signoff::guard::{Dialect, GuardJob, Outcome, ReceiptTable};
-use signoff::ledger::{LedgerOptions, ProposalFilter, SqliteLedger};
-use signoff::primitives::{Clock, Instant, Redactor, Secret, SystemIds};
+use signoff::ledger::ProposalFilter;
+use signoff::primitives::{Clock, Instant, Redactor};
 use signoff::protocol::State;
-use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen};
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Seen};
 use signoff::{Code, Result, Runtime};
-use signoff_tests::{CONTRACT, Workspace};
+use signoff_tests::{Engine, Workspace, library, on_each_engine};
+
+on_each_engine!(
+    async
+    an_approval_ends_to_the_second,
+    a_pending_proposal_ends_after_seven_days_and_makes_room,
+    decisions_are_bound_to_hash_version_role_and_person,
+    a_lost_answer_is_unknown_and_then_the_truth,
+    canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever,
+    an_unknown_outcome_under_an_expired_approval_never_lands_later,
+    a_failure_before_any_effect_gives_the_proposal_back,
+    an_attempt_in_flight_waits_unless_it_is_taken_over,
+    one_open_proposal_per_object,
+    shadow_and_read_only_contracts_never_write,
+    a_retry_finds_its_proposal_whatever_the_row_holds,
+);
 
 const START: i64 = 1_800_000_000;
 const HOUR: i64 = 3_600;
@@ -30,7 +45,7 @@ impl Clock for StillClock {
 /// before anything was sent.
 #[derive(Debug)]
 struct Unreliable {
-    real: SqliteDatabase,
+    real: Arc<dyn Database>,
     lose_answer: AtomicBool,
     lose_request: AtomicBool,
     ran: Mutex<Vec<GuardJob>>,
@@ -68,34 +83,36 @@ struct House {
 }
 
 impl House {
-    fn new() -> Self {
-        Self::with(CONTRACT)
+    fn new(engine: Engine) -> Self {
+        Self::with(engine, &engine.contract())
     }
 
-    fn with(contract: &str) -> Self {
-        let workspace = Workspace::with_invoices(3);
+    fn with(engine: Engine, contract: &str) -> Self {
+        let workspace = Workspace::with_invoices_on(engine, 3);
+        workspace.write_contract(contract);
         let clock = Arc::new(StillClock(AtomicI64::new(START)));
-        let ledger =
-            SqliteLedger::open(LedgerOptions::create(workspace.path("ledger.db")), &*clock, &SystemIds).unwrap();
-        let address = Secret::new(workspace.path("billing.db").display().to_string());
         let source = Arc::new(Unreliable {
-            real: SqliteDatabase::open("billing_db", "TEST", &address, None).unwrap(),
+            real: workspace.source.database(),
             lose_answer: AtomicBool::new(false),
             lose_request: AtomicBool::new(false),
             ran: Mutex::default(),
         });
-        let environment = Environment::new(|name| match name {
-            "SYNAPSOR_TENANT_ID" => Some("acme".to_owned()),
-            "SYNAPSOR_PRINCIPAL" => Some("support_agent".to_owned()),
-            "BILLING_APP_WRITE_URL" => Some("unused".to_owned()),
-            _ => None,
-        });
-        let (contract, _) = Contract::parse(contract).unwrap();
-        let runtime = Runtime::new(Some(contract), Arc::new(ledger))
-            .with_clock(clock.clone(), Arc::new(SystemIds))
-            .with_environment(environment)
-            .with_database("billing_db", source.clone());
+        let folder = workspace.path("");
+        let runtime =
+            library::runtime(&folder, "unused", library::ledger(&folder, "ledger.db", &*clock), clock.clone())
+                .with_database("billing_db", source.clone());
         Self { workspace, runtime, clock, source }
+    }
+
+    /// A house where the answer to the one attempt was lost, or the attempt itself, and everything works again.
+    async fn unsure(engine: Engine, landed: bool) -> (Self, Seen) {
+        let house = Self::new(engine);
+        let seen = house.approved("INV-1").await;
+        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
+        fault.store(true, Ordering::SeqCst);
+        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
+        fault.store(false, Ordering::SeqCst);
+        (house, seen)
     }
 
     fn pass(&self, seconds: i64) {
@@ -139,9 +156,8 @@ fn code<T: std::fmt::Debug>(result: Result<T>) -> Code {
     result.unwrap_err().code()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_approval_ends_to_the_second() {
-    let house = House::new();
+async fn an_approval_ends_to_the_second(engine: Engine) {
+    let house = House::new(engine);
     let seen = house.approved("INV-1").await;
     house.pass(24 * HOUR - 1);
     let rehearsed = house.runtime.apply(&seen.proposal_id, &ApplyOptions::rehearsal()).await.unwrap();
@@ -156,9 +172,8 @@ async fn an_approval_ends_to_the_second() {
     house.verify().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pending_proposal_ends_after_seven_days_and_makes_room() {
-    let house = House::new();
+async fn a_pending_proposal_ends_after_seven_days_and_makes_room(engine: Engine) {
+    let house = House::new(engine);
     let seen = house.propose("INV-1", "kind").await.unwrap();
     house.pass(7 * 24 * HOUR);
     assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalExpired);
@@ -171,9 +186,8 @@ async fn a_pending_proposal_ends_after_seven_days_and_makes_room() {
     house.verify().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn decisions_are_bound_to_hash_version_role_and_person() {
-    let house = House::new();
+async fn decisions_are_bound_to_hash_version_role_and_person(engine: Engine) {
+    let house = House::new(engine);
     let seen = house.propose("INV-1", "kind").await.unwrap();
     let wrong = Seen { hash: format!("sha256:{}", "0".repeat(64)), ..seen.clone() };
     assert_eq!(code(house.runtime.approve(&wrong, &lead(), None).await), Code::ProposalHashMismatch);
@@ -194,20 +208,14 @@ async fn decisions_are_bound_to_hash_version_role_and_person() {
     assert_eq!(house.workspace.executions("INV-1"), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_unknown_and_then_the_truth() {
+async fn a_lost_answer_is_unknown_and_then_the_truth(engine: Engine) {
     for landed in [true, false] {
-        let house = House::new();
-        let seen = house.approved("INV-1").await;
-        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
-        fault.store(true, Ordering::SeqCst);
-        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
+        let (house, seen) = House::unsure(engine, landed).await;
         assert_eq!(house.state(&seen).await, State::OutcomeUnknown);
         assert_eq!(house.workspace.effects("INV-1"), i64::from(landed));
         // Nobody decides over an unknown outcome.
         assert_eq!(code(house.runtime.reject(&seen, &lead(), "no".into()).await), Code::AttemptInFlight);
         assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ProposalNotPending);
-        fault.store(false, Ordering::SeqCst);
         let ending = house.apply(&seen).await.unwrap();
         assert_eq!(ending, if landed { Ending::AlreadyApplied } else { Ending::Applied });
         assert_eq!((house.workspace.effects("INV-1"), house.workspace.executions("INV-1")), (1, 1));
@@ -215,15 +223,9 @@ async fn a_lost_answer_is_unknown_and_then_the_truth() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever() {
+async fn canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever(engine: Engine) {
     for landed in [true, false] {
-        let house = House::new();
-        let seen = house.approved("INV-1").await;
-        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
-        fault.store(true, Ordering::SeqCst);
-        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
-        fault.store(false, Ordering::SeqCst);
+        let (house, seen) = House::unsure(engine, landed).await;
         let record = house.runtime.cancel(&seen.proposal_id, &lead(), None, false).await.unwrap();
         assert_eq!(record.state, if landed { State::Applied } else { State::Canceled });
         let after = house.apply(&seen).await.unwrap();
@@ -237,15 +239,9 @@ async fn canceling_an_unknown_outcome_finds_the_truth_or_forbids_it_for_ever() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_under_an_expired_approval_never_lands_later() {
+async fn an_unknown_outcome_under_an_expired_approval_never_lands_later(engine: Engine) {
     for landed in [true, false] {
-        let house = House::new();
-        let seen = house.approved("INV-1").await;
-        let fault = if landed { &house.source.lose_answer } else { &house.source.lose_request };
-        fault.store(true, Ordering::SeqCst);
-        assert_eq!(house.apply(&seen).await.unwrap(), Ending::Unknown);
-        fault.store(false, Ordering::SeqCst);
+        let (house, seen) = House::unsure(engine, landed).await;
         house.pass(25 * HOUR);
         assert_eq!(house.apply(&seen).await.unwrap(), if landed { Ending::AlreadyApplied } else { Ending::Canceled });
         assert_eq!(house.workspace.effects("INV-1"), i64::from(landed));
@@ -253,14 +249,17 @@ async fn an_unknown_outcome_under_an_expired_approval_never_lands_later() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failure_before_any_effect_gives_the_proposal_back() {
-    let house = House::new();
-    let app = house.workspace.app();
-    app.execute_batch(
-        "CREATE TRIGGER no BEFORE UPDATE ON invoices BEGIN SELECT raise(ABORT, 'secret text of the application'); END",
-    )
-    .unwrap();
+async fn a_failure_before_any_effect_gives_the_proposal_back(engine: Engine) {
+    let house = House::new(engine);
+    house.workspace.sql(match engine {
+        Engine::Sqlite => {
+            "CREATE TRIGGER no BEFORE UPDATE ON invoices BEGIN SELECT raise(ABORT, 'secret text of the application'); END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'secret text of the application'; END $$;
+             CREATE TRIGGER no BEFORE UPDATE ON invoices FOR EACH ROW EXECUTE FUNCTION no()"
+        }
+    });
     let seen = house.approved("INV-1").await;
     let error = house.runtime.apply(&seen.proposal_id, &ApplyOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), Code::SourceRejected);
@@ -268,15 +267,17 @@ async fn a_failure_before_any_effect_gives_the_proposal_back() {
     let record = house.runtime.show(&seen.proposal_id).await.unwrap();
     assert_eq!((record.state, record.standing.attempt), (State::Approved, 1));
     assert_eq!(record.standing.last_error.as_deref(), Some("SOURCE_REJECTED"));
-    app.execute_batch("DROP TRIGGER no").unwrap();
+    house.workspace.sql(match engine {
+        Engine::Sqlite => "DROP TRIGGER no",
+        Engine::Postgres => "DROP TRIGGER no ON invoices",
+    });
     assert_eq!(house.apply(&seen).await.unwrap(), Ending::Applied);
     assert_eq!(house.workspace.effects("INV-1"), 1);
     house.verify().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_in_flight_waits_unless_it_is_taken_over() {
-    let house = House::new();
+async fn an_attempt_in_flight_waits_unless_it_is_taken_over(engine: Engine) {
+    let house = House::new(engine);
     let seen = house.approved("INV-1").await;
     let (one, two) = (house.apply(&seen), house.apply(&seen));
     let (one, two) = tokio::join!(one, two);
@@ -285,9 +286,8 @@ async fn an_attempt_in_flight_waits_unless_it_is_taken_over() {
     assert_eq!((house.workspace.effects("INV-1"), house.workspace.executions("INV-1")), (1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_open_proposal_per_object() {
-    let house = House::new();
+async fn one_open_proposal_per_object(engine: Engine) {
+    let house = House::new(engine);
     let first = house.propose("INV-1", "kind").await.unwrap();
     assert_eq!(house.propose("INV-1", "kind").await.unwrap(), first, "a retry answers the same proposal");
     assert_eq!(code(house.propose("INV-1", "other").await), Code::ProposalActive);
@@ -296,11 +296,7 @@ async fn one_open_proposal_per_object() {
     let error = house.runtime.propose("billing.propose_late_fee_waiver", arguments, &stranger).await.unwrap_err();
     assert_eq!(error.code(), Code::ProposalActive);
     assert!(!format!("{error:?}").contains(&first.proposal_id), "another principal learns no id");
-    house
-        .workspace
-        .app()
-        .execute("UPDATE invoices SET updated_at = '2026-07-01T00:00:00Z' WHERE id = 'INV-1'", [])
-        .unwrap();
+    house.workspace.sql("UPDATE invoices SET updated_at = '2026-07-01T00:00:00Z' WHERE id = 'INV-1'");
     let second = house.propose("INV-1", "kind").await.unwrap();
     assert_ne!(second.proposal_id, first.proposal_id);
     assert_eq!(house.state(&first).await, State::Canceled);
@@ -314,43 +310,38 @@ async fn one_open_proposal_per_object() {
     house.verify().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn shadow_and_read_only_contracts_never_write() {
-    let house = House::with(&CONTRACT.replace(r#""mode": "review""#, r#""mode": "shadow""#));
+async fn shadow_and_read_only_contracts_never_write(engine: Engine) {
+    let house = House::with(engine, &engine.contract().replace(r#""mode": "review""#, r#""mode": "shadow""#));
     let seen = house.propose("INV-1", "kind").await.unwrap();
     assert_eq!(code(house.runtime.approve(&seen, &lead(), None).await), Code::ShadowWritebackDisabled);
     assert_eq!(code(house.apply(&seen).await), Code::ProposalNotApproved);
     house.propose("INV-1", "another view").await.unwrap();
 
-    let contract: serde_json::Value = serde_json::from_str(CONTRACT).unwrap();
+    let contract: serde_json::Value = serde_json::from_str(&engine.contract()).unwrap();
     let mut read_only = contract;
     read_only["mode"] = "read_only".into();
     read_only.as_object_mut().unwrap().remove("executors");
     read_only["capabilities"].as_array_mut().unwrap().retain(|capability| capability.get("executor").is_none());
-    let house = House::with(&read_only.to_string());
+    let house = House::with(engine, &read_only.to_string());
     assert_eq!(code(house.propose("INV-1", "kind").await), Code::ProposalsDisabled);
     house.runtime.read("billing.inspect_invoice", r#"{"invoice_id":"INV-1"}"#, &Caller::FromContract).await.unwrap();
     assert_eq!(house.workspace.ask("SELECT count(*) FROM executions"), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retry_finds_its_proposal_whatever_the_row_holds() {
+async fn a_retry_finds_its_proposal_whatever_the_row_holds(engine: Engine) {
     // Decimals and large integers are texts once they are stored: the same value all the same.
     for value in ["12.5", "9007199254740993", "1e300"] {
-        let house = House::new();
-        let app = house.workspace.app();
-        app.execute_batch(&format!(
-            "ALTER TABLE invoices ADD COLUMN refund NUMERIC; UPDATE invoices SET refund = {value};"
-        ))
-        .unwrap();
-        let contract = CONTRACT.replace(
+        let house = House::new(engine);
+        house
+            .workspace
+            .sql(&format!("ALTER TABLE invoices ADD COLUMN refund NUMERIC; UPDATE invoices SET refund = {value};"));
+        let contract = engine.contract().replace(
             r#""visible_columns": ["id", "status", "balance_cents", "late_fee_cents""#,
             r#""visible_columns": ["id", "refund", "status", "balance_cents", "late_fee_cents""#,
         );
         let (contract, _) = Contract::parse(&contract).unwrap();
-        let ledger = LedgerOptions::create(house.workspace.path("decimal.db"));
-        let ledger = SqliteLedger::open(ledger, &*house.clock, &SystemIds).unwrap();
-        let runtime = Runtime::new(Some(contract), Arc::new(ledger)).with_database("billing_db", house.source.clone());
+        let ledger = library::ledger(&house.workspace.path(""), "decimal.db", &*house.clock);
+        let runtime = Runtime::new(Some(contract), ledger).with_database("billing_db", house.source.clone());
         let caller = Caller::trusted("acme", "support_agent");
         let propose = |reason: &str| {
             let arguments = serde_json::json!({ "invoice_id": "INV-1", "reason": reason }).to_string();

@@ -14,7 +14,17 @@ use signoff::primitives::{Clock, Instant};
 use signoff::protocol::{Event, State};
 use signoff::runtime::{Approver, Caller, Seen};
 use signoff_tests::library::{block, ledger, runtime};
-use signoff_tests::{CONTRACT, Workspace, binary, rounds};
+use signoff_tests::{Engine, Workspace, binary, on_each_engine, rounds};
+
+on_each_engine!(
+    fifty_applies_of_one_proposal_land_once,
+    two_copies_of_a_ledger_make_one_effect,
+    sixteen_processes_propose_into_one_ledger,
+    of_two_actions_on_one_row_version_the_second_conflicts,
+    of_two_actions_at_once_one_lands,
+    while_one_change_is_in_flight_another_to_the_row_waits,
+    a_row_hash_guards_a_row_without_a_version,
+);
 
 /// Starts a hammer for each list of arguments, lets them begin together, and answers what each said.
 fn hammer(workspace: &Workspace, all: &[Vec<String>]) -> Vec<Vec<Value>> {
@@ -69,10 +79,9 @@ fn copy_ledger(workspace: &Workspace, from: &str, to: &str) {
     assert!(!log.exists(), "somebody has the ledger open");
 }
 
-#[test]
-fn fifty_applies_of_one_proposal_land_once() {
+fn fifty_applies_of_one_proposal_land_once(engine: Engine) {
     let rounds = rounds(4, 40);
-    let workspace = Workspace::with_invoices(rounds);
+    let workspace = Workspace::with_invoices_on(engine, rounds);
     for n in 1..=rounds {
         let invoice = format!("INV-{n}");
         let id = workspace.approved(&invoice, "we were late");
@@ -90,10 +99,9 @@ fn fifty_applies_of_one_proposal_land_once() {
 }
 
 /// The demo's invoices have no trigger that advances `updated_at`: only the receipt in the source can tell.
-#[test]
-fn two_copies_of_a_ledger_make_one_effect() {
+fn two_copies_of_a_ledger_make_one_effect(engine: Engine) {
     let rounds = rounds(4, 40);
-    let workspace = Workspace::with_invoices(rounds);
+    let workspace = Workspace::with_invoices_on(engine, rounds);
     for n in 1..=rounds {
         let invoice = format!("INV-{n}");
         let id = workspace.approved(&invoice, "we were late");
@@ -121,9 +129,8 @@ fn two_copies_of_a_ledger_make_one_effect() {
     }
 }
 
-#[test]
-fn sixteen_processes_propose_into_one_ledger() {
-    let workspace = Workspace::with_invoices(850);
+fn sixteen_processes_propose_into_one_ledger(engine: Engine) {
+    let workspace = Workspace::with_invoices_on(engine, 850);
     assert!(!workspace.path("fresh.db").exists(), "they race to make it, and its key, too");
     let distinct: Vec<_> = (0..16).map(|n| texts(["propose", "fresh.db", &(1 + 50 * n).to_string(), "50"])).collect();
     let answers = hammer(&workspace, &distinct).concat();
@@ -202,22 +209,23 @@ fn four_hands<T: Send>(
 ) {
     let rounds = rounds(1000, 1000);
     let workspace = Workspace::with_invoices(rounds);
-    let folder = workspace.path("");
+    let (folder, address) = (workspace.path(""), workspace.source.address());
     let start = Instant::from_unix(1_780_000_000).expect("an instant");
     let due = start.plus(Duration::from_secs(7 * 24 * 3600));
     let nearly = Instant::from_unix(due.unix() - 1).expect("an instant");
     let first = ledger(&folder, "ledger.db", &Still(start));
-    let proposer = runtime(&folder, Arc::clone(&first), Arc::new(Still(start)));
+    let proposer = runtime(&folder, &address, Arc::clone(&first), Arc::new(Still(start)));
     let present: Mutex<Option<(u32, ProposalRecord)>> = Mutex::new(None);
     let answers: Mutex<Vec<(Event, std::thread::Result<T>)>> = Mutex::new(Vec::new());
     let (begin, end) = (Barrier::new(5), Barrier::new(5));
     std::thread::scope(|scope| {
         for event in ACTS {
-            let (folder, present, answers, begin, end, act) = (&folder, &present, &answers, &begin, &end, &act);
+            let (folder, address, present, answers, begin, end, act) =
+                (&folder, &address, &present, &answers, &begin, &end, &act);
             scope.spawn(move || {
                 let own = ledger(folder, "ledger.db", &Still(due));
                 let at = [if event == Event::Expire { due } else { nearly }, due];
-                let runtimes = at.map(|at| runtime(folder, Arc::clone(&own), Arc::new(Still(at))));
+                let runtimes = at.map(|at| runtime(folder, address, Arc::clone(&own), Arc::new(Still(at))));
                 loop {
                     begin.wait();
                     let Some((round, record)) = present.lock().expect("no panic").clone() else { break };
@@ -340,9 +348,8 @@ fn people_and_the_clock_agree_on_one_history() {
 }
 
 /// The billing contract with two proposal capabilities that share no column but the version.
-fn disjoint() -> String {
-    let mut contract: Value =
-        serde_json::from_str(&CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).expect("JSON");
+fn disjoint(workspace: &Workspace) -> String {
+    let mut contract: Value = serde_json::from_str(&workspace.contract()).expect("JSON");
     let waiver = contract["capabilities"][1].clone();
     let capability = |name: &str, column: &str, value: Value| {
         let mut one = waiver.clone();
@@ -372,10 +379,9 @@ fn two_actions(workspace: &Workspace, invoice: &str) -> [String; 2] {
 }
 
 /// Nothing in the row tells that the first one landed: the version stays and the columns are others.
-#[test]
-fn of_two_actions_on_one_row_version_the_second_conflicts() {
-    let workspace = Workspace::with_invoices(2);
-    std::fs::write(workspace.path("signoff.json"), disjoint()).expect("a contract");
+fn of_two_actions_on_one_row_version_the_second_conflicts(engine: Engine) {
+    let workspace = Workspace::with_invoices_on(engine, 2);
+    workspace.write_contract(&disjoint(&workspace));
     for (invoice, order) in [("INV-1", [0, 1]), ("INV-2", [1, 0])] {
         let ids = two_actions(&workspace, invoice);
         let first = workspace.json(["apply", &ids[order[0]]]).expect(0).json();
@@ -389,11 +395,10 @@ fn of_two_actions_on_one_row_version_the_second_conflicts() {
     verify(&workspace, "ledger.db");
 }
 
-#[test]
-fn of_two_actions_at_once_one_lands() {
+fn of_two_actions_at_once_one_lands(engine: Engine) {
     let rounds = rounds(6, 60);
-    let workspace = Workspace::with_invoices(rounds);
-    std::fs::write(workspace.path("signoff.json"), disjoint()).expect("a contract");
+    let workspace = Workspace::with_invoices_on(engine, rounds);
+    workspace.write_contract(&disjoint(&workspace));
     for n in 1..=rounds {
         let invoice = format!("INV-{n}");
         let ids = two_actions(&workspace, &invoice);
@@ -412,10 +417,9 @@ fn of_two_actions_at_once_one_lands() {
     verify(&workspace, "ledger.db");
 }
 
-#[test]
-fn while_one_change_is_in_flight_another_to_the_row_waits() {
-    let workspace = Workspace::with_invoices(2);
-    std::fs::write(workspace.path("signoff.json"), disjoint()).expect("a contract");
+fn while_one_change_is_in_flight_another_to_the_row_waits(engine: Engine) {
+    let workspace = Workspace::with_invoices_on(engine, 2);
+    workspace.write_contract(&disjoint(&workspace));
     // Killed before its effect, and after it.
     for (invoice, point) in [("INV-1", "fault:apply.intent"), ("INV-2", "fault:apply.effect")] {
         let [first, second] = two_actions(&workspace, invoice);
@@ -437,39 +441,35 @@ fn while_one_change_is_in_flight_another_to_the_row_waits() {
     verify(&workspace, "ledger.db");
 }
 
-fn weak() -> String {
-    let mut contract: Value =
-        serde_json::from_str(&CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).expect("JSON");
+fn weak(workspace: &Workspace) -> String {
+    let mut contract: Value = serde_json::from_str(&workspace.contract()).expect("JSON");
     contract["capabilities"][1]["conflict_guard"] = json!({ "weak_guard_ack": true });
     contract.to_string()
 }
 
-#[test]
-fn a_row_hash_guards_a_row_without_a_version() {
-    let workspace = Workspace::with_invoices(3);
-    std::fs::write(workspace.path("signoff.json"), weak()).expect("a contract");
+fn a_row_hash_guards_a_row_without_a_version(engine: Engine) {
+    let workspace = Workspace::with_invoices_on(engine, 3);
+    workspace.write_contract(&weak(&workspace));
     let ids = ["INV-1", "INV-2", "INV-3"].map(|invoice| workspace.approved(invoice, "we were late"));
 
     let unchanged = workspace.json(["apply", &ids[0]]).expect(0).json();
     assert_eq!(unchanged["status"], "applied");
     assert_eq!((workspace.effects("INV-1"), workspace.executions("INV-1")), (1, 1));
 
-    workspace.app().execute("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-2'", []).expect("an update");
+    workspace.sql("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-2'");
     assert_eq!(workspace.json(["apply", &ids[1]]).expect(3).json()["status"], "conflict");
     assert_eq!((workspace.effects("INV-2"), workspace.executions("INV-2")), (0, 1), "only the application's own");
 
     // The application holds the row, changed and not yet committed, while the attempt has begun: what counts is the row
     // under the attempt's own lock.
-    let app = workspace.app();
-    app.execute_batch("BEGIN IMMEDIATE; UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-3';")
-        .expect("an open change");
+    let change = workspace.source.hold("UPDATE invoices SET balance_cents = 1 WHERE id = 'INV-3'");
     let apply = workspace.start(["apply", &ids[2]]);
     let ledger = workspace.intruder("ledger.db");
     let begun = "SELECT count(*) FROM events WHERE subject = ?1 AND kind = 'proposal_pending_worker'";
     while ledger.query_row(begun, [&ids[2]], |row| row.get::<_, i64>(0)).expect("a number") == 0 {
         std::thread::yield_now();
     }
-    app.execute_batch("COMMIT").expect("a commit");
+    change.commit();
     let output = apply.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!((workspace.effects("INV-3"), workspace.executions("INV-3")), (0, 1), "only the application's own");

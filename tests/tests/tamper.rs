@@ -6,7 +6,18 @@
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use signoff::primitives::{Digest, canonical, digest_of};
-use signoff_tests::{Workspace, binary};
+use signoff_tests::{Engine, Workspace, binary, on_each_engine};
+
+on_each_engine!(
+    an_edited_ledger_row_is_refused_plain_and_recomputed,
+    recomputing_without_an_edit_changes_nothing,
+    an_edited_job_or_lease_in_the_ledger_is_refused,
+    a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint,
+    an_edited_job_file_is_refused_and_an_honest_one_applies,
+    without_a_contract_nothing_is_applied,
+    a_changed_contract_does_not_apply_what_was_proposed_under_another,
+    what_another_ledger_signed_with_the_same_key_fits_no_other,
+);
 
 /// The columns that an event covers, restated here: the intruder knows the format.
 const COVERED: [(&str, &str); 6] = [
@@ -86,7 +97,7 @@ const EDITS: &[Edit] = &[
     },
     Edit {
         name: "version",
-        sql: r#"UPDATE proposals SET document = replace(document, '2026-06-20T14:31:08Z', '2026-06-20T14:31:09Z')"#,
+        sql: r#"UPDATE proposals SET document = replace(document, '2026-06-20T14:31:08', '2026-06-20T14:31:09')"#,
     },
     Edit {
         name: "guard kind",
@@ -149,9 +160,8 @@ fn refused_everywhere(workspace: &Workspace, id: &str, name: &str) {
     assert_eq!(workspace.ask("SELECT sum(late_fee_cents) FROM invoices"), 11_000, "{name}: a row changed");
 }
 
-#[test]
-fn an_edited_ledger_row_is_refused_plain_and_recomputed() {
-    let workspace = Workspace::new();
+fn an_edited_ledger_row_is_refused_plain_and_recomputed(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     let clean = std::fs::read(workspace.path("ledger.db")).unwrap();
     for edit in EDITS {
@@ -180,18 +190,16 @@ fn an_edited_ledger_row_is_refused_plain_and_recomputed() {
     assert_eq!(workspace.effects("INV-3001"), 1);
 }
 
-#[test]
-fn recomputing_without_an_edit_changes_nothing() {
+fn recomputing_without_an_edit_changes_nothing(engine: Engine) {
     // If the intruder's recomputation were wrong, the test above would prove nothing.
-    let workspace = Workspace::new();
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     recompute(&workspace.intruder("ledger.db"));
     workspace.run(["store", "verify"]).expect(0);
     workspace.run(["apply", &id]).expect(0);
 }
 
-#[test]
-fn an_edited_job_or_lease_in_the_ledger_is_refused() {
+fn an_edited_job_or_lease_in_the_ledger_is_refused(engine: Engine) {
     let fault = binary("SIGNOFF_FAULT_BIN", "fault/debug/signoff");
     for (name, sql) in [
         (
@@ -211,7 +219,7 @@ fn an_edited_job_or_lease_in_the_ledger_is_refused() {
         ("job removed", "DELETE FROM writeback_jobs"),
     ] {
         for recomputed in [false, true] {
-            let workspace = Workspace::new();
+            let workspace = Workspace::on(engine);
             let id = workspace.approved("INV-3001", "tampering");
             let killed = workspace
                 .command_of(&fault)
@@ -263,9 +271,8 @@ fn deleted_reordered_and_truncated_events_are_found() {
     }
 }
 
-#[test]
-fn a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint() {
-    let workspace = Workspace::new();
+fn a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     let older = std::fs::read(workspace.path("ledger.db")).unwrap();
     workspace.run(["apply", &id]).expect(0);
@@ -296,21 +303,20 @@ fn job_file(workspace: &Workspace, id: &str) -> Value {
         "proposal_version": 1,
         "proposal_hash": shown["proposal_hash"],
         "runner_scope": { "project_id": "local", "source_id": "billing_db" },
-        "engine": "sqlite",
+        "engine": workspace.engine().word(),
         "operation": "single_row_update",
-        "target": { "schema": "main", "table": "invoices", "primary_key": set["source"]["primary_key"] },
+        "target": { "schema": workspace.engine().schema(), "table": "invoices", "primary_key": set["source"]["primary_key"] },
         "tenant_guard": set["guards"]["tenant"],
         "allowed_columns": set["guards"]["allowed_columns"],
         "patch": set["patch"],
-        "conflict_guard": { "kind": "column", "column": "updated_at", "expected_value": "2026-06-20T14:31:08Z" },
+        "conflict_guard": { "kind": "column", "column": "updated_at", "expected_value": set["guards"]["expected_version"]["value"] },
         "idempotency_key": format!("{id}:INV-3001"),
         "lease": { "lease_id": format!("lease_{id}"), "attempt": 1, "expires_at": "2099-01-01T00:00:00Z" },
     })
 }
 
-#[test]
-fn an_edited_job_file_is_refused_and_an_honest_one_applies() {
-    let workspace = Workspace::new();
+fn an_edited_job_file_is_refused_and_an_honest_one_applies(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     let honest = job_file(&workspace, &id);
     let apply = |job: &Value| {
@@ -342,9 +348,8 @@ fn an_edited_job_file_is_refused_and_an_honest_one_applies() {
     assert_eq!(workspace.effects("INV-3001"), 1);
 }
 
-#[test]
-fn without_a_contract_nothing_is_applied() {
-    let workspace = Workspace::new();
+fn without_a_contract_nothing_is_applied(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     std::fs::write(workspace.path("job.json"), job_file(&workspace, &id).to_string()).unwrap();
     std::fs::rename(workspace.path("signoff.json"), workspace.path("elsewhere.json")).unwrap();
@@ -360,9 +365,8 @@ fn without_a_contract_nothing_is_applied() {
     workspace.run(["replay", "show", &id, "--store", "ledger.db"]).expect(0);
 }
 
-#[test]
-fn a_changed_contract_does_not_apply_what_was_proposed_under_another() {
-    let workspace = Workspace::new();
+fn a_changed_contract_does_not_apply_what_was_proposed_under_another(engine: Engine) {
+    let workspace = Workspace::on(engine);
     let id = workspace.approved("INV-3001", "tampering");
     let contract = std::fs::read_to_string(workspace.path("signoff.json")).unwrap();
     let wider = contract.replace(
@@ -437,9 +441,8 @@ fn a_trigger_planted_under_an_open_ledger_never_runs() {
     assert_eq!(error.code().as_str(), "LEDGER_TAMPERED");
 }
 
-#[test]
-fn what_another_ledger_signed_with_the_same_key_fits_no_other() {
-    let workspace = Workspace::with_invoices(1);
+fn what_another_ledger_signed_with_the_same_key_fits_no_other(engine: Engine) {
+    let workspace = Workspace::with_invoices_on(engine, 1);
     workspace.approved("INV-3001", "ours");
     let key = std::fs::read(workspace.path("ledger.key")).unwrap();
     // A longer ledger under the same key: its proposal stands beyond our head.

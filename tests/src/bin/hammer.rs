@@ -28,6 +28,11 @@ fn main() {
     println!("{}", Value::from(answers));
 }
 
+/// Where the source is; the one variable stands for both.
+fn address() -> String {
+    std::env::var("BILLING_APP_WRITE_URL").expect("a source")
+}
+
 fn wait_for_the_others() {
     println!("ready");
     std::io::stdout().flush().expect("a reader");
@@ -39,7 +44,7 @@ fn apply(folder: &Path, name: &str, id: &str, threads: usize, shared: bool) -> V
     let one = ledger(folder, name, &SystemClock);
     let runtimes: Vec<Runtime> = (0..threads)
         .map(|_| if shared { Arc::clone(&one) } else { ledger(folder, name, &SystemClock) })
-        .map(|ledger| runtime(folder, ledger, Arc::new(SystemClock)))
+        .map(|ledger| runtime(folder, &address(), ledger, Arc::new(SystemClock)))
         .collect();
     let barrier = Barrier::new(threads + 1);
     std::thread::scope(|scope| {
@@ -74,13 +79,19 @@ fn word(ending: &Ending) -> &'static str {
 /// Proposes a waiver for each of so many invoices.
 fn propose(folder: &Path, name: &str, first: u32, count: u32) -> Vec<Value> {
     wait_for_the_others();
-    let runtime = runtime(folder, ledger(folder, name, &SystemClock), Arc::new(SystemClock));
-    let call = |n: u32| {
+    let runtime = runtime(folder, &address(), ledger(folder, name, &SystemClock), Arc::new(SystemClock));
+    let call = async |n: u32| {
         let arguments = json!({ "invoice_id": format!("INV-{n}"), "reason": "we were late" }).to_string();
-        match block(runtime.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract)) {
+        match runtime.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract).await {
             Ok(answer) => json!({ "id": answer.change_set.proposal_id, "invoice": n, "existing": answer.existing }),
             Err(error) => json!({ "invoice": n, "error": error.code() }),
         }
     };
-    (first..first + count).map(call).collect()
+    block(async {
+        let mut answers = Vec::new();
+        for n in first..first + count {
+            answers.push(call(n).await);
+        }
+        answers
+    })
 }

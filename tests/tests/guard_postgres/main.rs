@@ -1,7 +1,4 @@
-//! The guard on a real Postgres server: what the engine does to values, what triggers do to writes, and many at once.
-
-#[path = "../postgres_support/mod.rs"]
-mod postgres_support;
+//! The guard on a real Postgres server: what the engine does to values, what triggers do to writes, and who may what.
 
 /// The shop, or the end of the test where there is no server.
 macro_rules! shop {
@@ -15,121 +12,12 @@ macro_rules! shop {
 
 mod values;
 
-use postgres_support::{COUNTERS, ITEMS, Shop, decimal, job, name, open, receipts, text};
 use signoff::Code;
 use signoff::database::Database;
-use signoff::guard::{GuardJob, Outcome, Purpose, ReceiptStatus};
+use signoff::guard::{GuardJob, Outcome, Purpose};
 use signoff::primitives::Scalar;
-
-fn code<T: std::fmt::Debug>(result: signoff::Result<T>) -> Code {
-    result.unwrap_err().code()
-}
-
-fn approve() -> [(&'static str, Scalar); 1] {
-    [("status", text("approved"))]
-}
-
-fn moved(code: &str, column: &str) -> (String, Option<String>) {
-    (code.to_owned(), Some(column.to_owned()))
-}
-
-// ---- the whole path
-
-#[test]
-fn applies_once_and_answers_the_stored_receipt_afterwards() {
-    let shop = shop!(Shop::usual());
-    let job = shop.job("7", &[("status", text("approved")), ("amount", decimal("12.25"))]);
-    shop.applies(job.clone());
-    assert_eq!(shop.one("SELECT status, amount FROM items WHERE id = 7"), "approved|12.25");
-    for purpose in
-        [Purpose::Apply, Purpose::DryRun, Purpose::Tombstone, Purpose::Conflict("VERSION_CONFLICT".to_owned())]
-    {
-        let before = shop.everything();
-        let Outcome::Stored(receipt) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
-        assert_eq!((receipt.status, receipt.rows_affected), (ReceiptStatus::Applied, 1));
-        assert_eq!(before, shop.everything());
-    }
-    assert_eq!(shop.effects(), 1);
-    assert_eq!(shop.rows("SELECT status FROM items WHERE id <> 7"), ["pending", "pending"]);
-    // Another change under the same key runs nothing.
-    let mut other = job;
-    other.patch.insert(name("status"), text("denied"));
-    assert_eq!(shop.released(other), Code::IdempotencyKeyReused);
-}
-
-#[test]
-fn dry_runs_conflicts_and_tombstones_write_no_row() {
-    let shop = shop!(Shop::usual());
-    let job = shop.job("7", &approve());
-    let before = shop.everything();
-    assert_eq!(shop.run(GuardJob { purpose: Purpose::DryRun, ..job.clone() }), Outcome::Rehearsed(None));
-    assert_eq!(before, shop.everything());
-    shop.sql("UPDATE items SET note = 'x' WHERE id = 7");
-    assert_eq!(
-        shop.run(GuardJob { purpose: Purpose::DryRun, ..job.clone() }),
-        Outcome::Rehearsed(Some((Code::RowChanged, Some(name("note")))))
-    );
-    assert_eq!(shop.conflicts(job.clone()), moved("ROW_CHANGED_AFTER_PROPOSAL", "note"));
-    // The row is as it was again: too late.
-    shop.sql("UPDATE items SET note = NULL WHERE id = 7");
-    assert!(matches!(shop.run(job), Outcome::Stored(receipt) if receipt.status == ReceiptStatus::Conflict));
-    let other = shop.job("8", &approve());
-    assert!(matches!(shop.run(GuardJob { purpose: Purpose::Tombstone, ..other.clone() }), Outcome::Tombstoned(_)));
-    assert!(matches!(shop.run(other), Outcome::Stored(receipt) if receipt.status == ReceiptStatus::Canceled));
-    assert_eq!(shop.effects(), 2);
-}
-
-#[test]
-fn another_tenants_row_is_neither_read_nor_written() {
-    let shop = shop!(Shop::usual());
-    assert!(shop.read("9", &[]).unwrap().is_none());
-    let row = shop.read_in("globex", "9", &approve()).unwrap().unwrap();
-    assert_eq!(shop.conflicts(job("acme", &row)), ("ROW_NOT_FOUND".to_owned(), None));
-    let mut job = shop.job("7", &approve());
-    job.idempotency_key = "moved".to_owned();
-    shop.sql("UPDATE items SET tenant_id = 'globex' WHERE id = 7");
-    assert_eq!(shop.conflicts(job), ("ROW_NOT_FOUND".to_owned(), None));
-}
-
-#[test]
-fn sixteen_at_once_have_one_effect() {
-    let shop = shop!(Shop::usual());
-    let job = shop.job("7", &approve());
-    let running: Vec<_> = (0..16)
-        .map(|_| {
-            let (database, job) = (shop.database.clone(), job.clone());
-            shop.spawn(async move { database.run(job, None).await.unwrap() })
-        })
-        .collect();
-    let outcomes: Vec<Outcome> = running.into_iter().map(|task| shop.wait(task).unwrap()).collect();
-    let applied = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Applied(_))).count();
-    let stored =
-        outcomes.iter().filter(|o| matches!(o, Outcome::Stored(r) if r.status == ReceiptStatus::Applied)).count();
-    assert_eq!((applied, stored, shop.effects()), (1, 15, 1), "{outcomes:?}");
-}
-
-#[test]
-fn sixteen_different_changes_of_one_version_land_once() {
-    let shop = shop!(Shop::usual());
-    shop.sql("CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.version := OLD.version + interval '1 microsecond'; RETURN NEW; END $$; CREATE TRIGGER b_bump BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION bump()");
-    let jobs: Vec<GuardJob> = (0..16)
-        .map(|n| GuardJob {
-            job_id: format!("wbj_{n}"),
-            ..shop.keyed(&format!("wrp_{n}:7"), "7", &[("status", text(&format!("by {n}")))])
-        })
-        .collect();
-    let running: Vec<_> = jobs
-        .into_iter()
-        .map(|job| {
-            let database = shop.database.clone();
-            shop.spawn(async move { database.run(job, None).await.unwrap() })
-        })
-        .collect();
-    let outcomes: Vec<Outcome> = running.into_iter().map(|task| shop.wait(task).unwrap()).collect();
-    let applied = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Applied(_))).count();
-    let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Conflict(_))).count();
-    assert_eq!((applied, conflicts, shop.effects()), (1, 15, 1), "{outcomes:?}");
-}
+use signoff_tests::shop::postgres::{Server, Shop, job, open, receipts};
+use signoff_tests::shop::{Stock, approve, code, decimal, name, text};
 
 #[test]
 fn a_row_that_is_not_one_row_is_refused() {
@@ -228,7 +116,7 @@ fn a_poisoned_session_changes_nothing() {
          CREATE FUNCTION evil.format(text, VARIADIC \"any\") RETURNS text LANGUAGE internal AS 'pg_client_encoding';
          CREATE DOMAIN evil.text AS varchar(1); CREATE TABLE evil.items (id int); CREATE TABLE evil.synapsor_writeback_receipts (id int);",
     );
-    shop.sql(&format!("ALTER DATABASE {} SET search_path = evil, pg_catalog, public", shop.name));
+    shop.sql(&format!("ALTER DATABASE {} SET search_path = evil, pg_catalog, public", shop.name()));
     shop.sql(&trigger(
         "TRIGGER z AFTER UPDATE ON public.synapsor_writeback_receipts",
         "PERFORM set_config('DateStyle', 'SQL, DMY', false), set_config('TimeZone', 'Asia/Kolkata', false), set_config('IntervalStyle', 'iso_8601', false), set_config('bytea_output', 'escape', false), set_config('extra_float_digits', '-15', false), set_config('row_security', 'off', false), set_config('search_path', 'evil, pg_catalog', false), set_config('default_transaction_read_only', 'on', false), set_config('standard_conforming_strings', 'off', false), set_config('synchronous_commit', 'off', false), set_config('statement_timeout', '1', false), set_config('role', 'nobody_at_all', false); RETURN NEW;",
@@ -327,7 +215,7 @@ fn what_is_not_there_is_said_without_the_drivers_words() {
     let request = shop.request("acme", "7", &[]);
     for address in [
         shop.address("postgres", "absent_db"),
-        shop.address("absent_user", &shop.name),
+        shop.address("absent_user", shop.name()),
         "postgres://hunter2@127.0.0.1:1/x".to_owned(),
     ] {
         let database = open(&address).unwrap();
@@ -344,7 +232,7 @@ fn what_is_not_there_is_said_without_the_drivers_words() {
 
 #[test]
 fn migrating_twice_or_at_once_changes_nothing() {
-    let shop = shop!(Shop::bare(&format!("{ITEMS}{COUNTERS}")));
+    let shop = shop!(Shop::bare(&format!("{}{}", Server::ITEMS, Server::COUNTERS)));
     let job = shop.job("7", &approve());
     for purpose in [Purpose::Apply, Purpose::DryRun] {
         let Outcome::Released(error) = shop.run(GuardJob { purpose, ..job.clone() }) else { panic!() };
@@ -366,27 +254,4 @@ fn migrating_twice_or_at_once_changes_nothing() {
     other.receipts = elsewhere;
     shop.applies(other);
     assert_eq!(shop.rows("SELECT idempotency_key FROM signoff.receipts"), ["elsewhere"]);
-}
-
-#[test]
-fn a_table_of_v1_gets_the_columns_it_lacks_and_keeps_its_rows() {
-    let shop = shop!(Shop::bare(&format!(
-        "{ITEMS}{COUNTERS}
-         CREATE TABLE synapsor_writeback_receipts (idempotency_key text PRIMARY KEY, job_id text NOT NULL UNIQUE, proposal_id text NOT NULL, status text NOT NULL, result_hash text, created_at timestamptz NOT NULL DEFAULT now(), completed_at timestamptz);
-         INSERT INTO synapsor_writeback_receipts VALUES ('wrp_1:7', 'old_1', 'wrp_1', 'applied', 'h', '2026-01-01', '2026-01-01'), ('wrp_1:8', 'old_2', 'wrp_other', 'applied', 'h', '2026-01-01', '2026-01-01');"
-    )));
-    let same = shop.job("7", &approve());
-    assert_eq!(shop.released(same.clone()), Code::ReceiptTableOutdated);
-    let statements = shop.migrate();
-    assert_eq!(statements.len(), 3, "{statements:?}");
-    assert_eq!(shop.migrate(), Vec::<String>::new());
-    assert!(matches!(shop.run(same.clone()), Outcome::Stored(receipt) if receipt.status == ReceiptStatus::Applied));
-    assert_eq!(shop.released(shop.job("8", &approve())), Code::IdempotencyKeyReused);
-    let mut fresh = same;
-    fresh.idempotency_key = "wrp_2:7".to_owned();
-    shop.applies(fresh.clone());
-    let row = shop.read_in("globex", "9", &approve()).unwrap().unwrap();
-    let mut other = job("globex", &row);
-    (other.idempotency_key, other.job_id) = (fresh.idempotency_key, "wbj_2".to_owned());
-    assert_eq!(shop.released(other), Code::IdempotencyKeyReused);
 }

@@ -4,8 +4,8 @@ use signoff::Code;
 use signoff::guard::GuardJob;
 use signoff::primitives::Scalar;
 
-use super::postgres_support::{Shop, decimal, job, text};
-use super::{approve, code, moved};
+use signoff_tests::shop::postgres::{Shop, job};
+use signoff_tests::shop::{approve, code, decimal, moved, text};
 
 #[test]
 fn a_version_is_compared_to_the_microsecond() {
@@ -27,7 +27,7 @@ fn a_timestamp_without_zone_is_nobodys_local_time() {
         "CREATE TABLE items (id uuid PRIMARY KEY, tenant_id text, status text, local timestamp, day date, version timestamp);
          INSERT INTO items VALUES ('00000000-0000-0000-0000-00000000000a', 'acme', 'x', '2026-06-20 23:59:59.999999', '2026-06-20', '2026-06-20 14:31:08.000001');"
     ));
-    shop.sql(&format!("ALTER DATABASE {} SET DateStyle = 'SQL, DMY'", shop.name));
+    shop.sql(&format!("ALTER DATABASE {} SET DateStyle = 'SQL, DMY'", shop.name()));
     let key = "00000000-0000-0000-0000-00000000000a";
     assert_eq!(shop.value(key, "version"), text("2026-06-20T14:31:08.000001"));
     assert_eq!(

@@ -1,15 +1,11 @@
 //! What a guard costs on Postgres: the same UPDATE bare, in a transaction written by hand, through our guard, and through
 //! a whole apply with its ledger; from pools of the same size, on rows of the same table, in the same run.
 
-#[path = "../../../tests/postgres_support/mod.rs"]
-mod postgres_support;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Moment};
 
-use postgres_support::{Cluster, name, open, receipts};
 use signoff::Runtime;
 use signoff::contract::Contract;
 use signoff::database::{Database, PostgresDatabase, ScopedRead};
@@ -18,6 +14,9 @@ use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{Identifier, Scalar, SystemClock, SystemIds};
 use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Environment, Seen};
 use signoff_tests::CONTRACT;
+use signoff_tests::cluster::Cluster;
+use signoff_tests::shop::postgres::{Server, open, receipts};
+use signoff_tests::shop::{job_by, name};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 /// Changes at each level of each way.
@@ -176,7 +175,7 @@ async fn jobs(database: &PostgresDatabase, invoices: VecDeque<String>) -> VecDeq
             ]),
         };
         let row = database.read(read).await.expect("a read").expect("a row");
-        let mut job = postgres_support::job_by("acme", &row, "updated_at");
+        let mut job = job_by::<Server>("acme", &row, "updated_at");
         job.table = name("invoices");
         job.proposal_id = format!("wrp_{id}");
         job.idempotency_key = format!("wrp_{id}:{id}");
