@@ -332,6 +332,8 @@ pub enum WritebackCommand {
     Migration(WritebackSql),
     /// Look whether changes could be applied to a source; nothing is left behind
     Doctor(WritebackDoctor),
+    /// Accept that the contract names another receipts table, if nothing is approved or unresolved in the one recorded
+    Rebind(WritebackRebind),
     /// Print the SQL that lets a writer's role use the receipts table, one statement a line
     Grants(WritebackGrants),
 }
@@ -368,6 +370,18 @@ pub struct WritebackMigrate {
     /// The source [default: every source that can be written]
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackRebind {
+    /// The source
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Who changes it [default: the user of the operating system]
+    #[arg(long)]
+    pub actor: Option<String>,
     #[command(flatten)]
     pub json: JsonFlag,
 }
@@ -410,6 +424,7 @@ impl Arguments {
             Command::Writeback(writeback) => match &writeback.command {
                 WritebackCommand::Migrate(migrate) => migrate.json.json,
                 WritebackCommand::Doctor(doctor) => doctor.json.json,
+                WritebackCommand::Rebind(rebind) => rebind.json.json,
                 WritebackCommand::Migration(sql) => sql.json.json,
                 WritebackCommand::Grants(grants) => grants.sql.json.json,
             },

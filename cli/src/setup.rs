@@ -62,6 +62,13 @@ pub fn read_input(path: &Path) -> Result<String> {
         .map_err(|error| Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", error.kind()))
 }
 
+/// Who sits at the terminal: as they say, else as the operating system does.
+pub fn operator(named: Option<&str>) -> String {
+    let environment = Environment::system();
+    let user = || environment.get("USER").or_else(|| environment.get("LOGNAME"));
+    named.map(str::to_owned).or_else(user).unwrap_or_else(|| "local_operator".to_owned())
+}
+
 /// Reads and validates a contract; warnings come back with it.
 pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
     let text = read_file(path)?;
