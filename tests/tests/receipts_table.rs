@@ -261,3 +261,16 @@ fn the_terminal_says_what_is_recorded() {
     assert_eq!(workspace.json(rebind).expect(0).json()["changed"], false);
     workspace.run(["writeback", "rebind"]).expect(2);
 }
+
+#[test]
+fn what_keeps_nothing_is_no_receipts_table() {
+    let workspace = Workspace::new();
+    let app = workspace.app();
+    app.execute_batch("ALTER TABLE synapsor_writeback_receipts RENAME TO real; CREATE VIEW synapsor_writeback_receipts AS SELECT * FROM real").unwrap();
+    let id = workspace.approved("INV-3001", "kind");
+    assert_eq!(workspace.json(["writeback", "migrate"]).expect(4).error_code(), "RECEIPT_TABLE_UNFIT");
+    let doctor = workspace.run(["writeback", "doctor", "--check-db"]).expect(1).out;
+    assert!(doctor.contains("FAIL receipts-table") && doctor.contains("is a view"), "{doctor}");
+    workspace.run(["apply", &id]).expect(1);
+    assert_eq!((workspace.state(&id).as_str(), workspace.executions("INV-3001")), ("approved", 0));
+}

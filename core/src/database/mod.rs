@@ -4,6 +4,8 @@
 mod check;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod receipts;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -75,14 +77,15 @@ pub trait Database: Send + Sync + Debug {
     /// Runs a guard to its end on a connection of its own. Cancelling the future does not stop it.
     ///
     /// # Errors
-    /// Those of [`crate::guard::Guard::start`], and `SOURCE_UNAVAILABLE` if no connection could be opened: nothing was
-    /// done. Everything later is an [`Outcome`].
+    /// Those of [`crate::guard::Guard::start`], `RECEIPT_TABLE_UNFIT` where the engine can tell at little cost, and
+    /// `SOURCE_UNAVAILABLE` if no connection could be opened: nothing was done. Everything later is an [`Outcome`].
     async fn run(&self, job: GuardJob, redactor: Option<Redactor>) -> Result<Outcome>;
 
     /// Creates the receipts table or brings it up to date; answers the statements that were run.
     ///
     /// # Errors
-    /// `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
+    /// `RECEIPT_TABLE_UNFIT`, `RECEIPT_TABLE_OUTDATED` if its key is not unique, `SOURCE_READ_ONLY`, `SOURCE_REJECTED`,
+    /// `SOURCE_UNAVAILABLE`.
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>>;
 
     /// Looks whether changes could be applied here, and leaves nothing behind. What it finds wrong is in the answer.

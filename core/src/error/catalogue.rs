@@ -217,6 +217,7 @@ catalogue! {
     IdempotencyKeyInFlight = "IDEMPOTENCY_IN_FLIGHT", Operator, 409, Failed, again, "another delivery of key `{key}` is running";
     ReceiptTableMissing = "RECEIPT_TABLE_MISSING", Operator, 500, Failed, once, "the receipts table {table} does not exist in source `{source}`", "create it once with `signoff writeback migrate --source {source}`";
     ReceiptTableOutdated = "RECEIPT_TABLE_OUTDATED", Operator, 500, Failed, once, "the receipts table {table} lacks {columns}", "run `signoff writeback migrate`: {ddl}";
+    ReceiptTableUnfit = "RECEIPT_TABLE_UNFIT", Operator, 500, Refused, once, "the receipts table cannot be trusted: {table} {reason}", "a receipt has to last as long as the change it stands for: use an ordinary, logged table";
     ReceiptTableChanged = "RECEIPT_TABLE_CHANGED", Operator, 409, Refused, once, "source `{source}` keeps its receipts in {recorded}, and the contract now names {configured}: {why}", "set `signoff.receipts_schema` of the source back; to change it on purpose, first apply or cancel what is approved or unresolved there, then `signoff writeback rebind --source {source}`";
     HandlerTransactionBroken = "HANDLER_TRANSACTION_BROKEN", Operator, 500, Failed, once, "key `{key}` was committed while still in progress: foreign code ended our transaction, and the effect is not run again";
     TransactionAlreadyOpen = "TRANSACTION_ALREADY_OPEN", Operator, 500, Failed, once, "the connection is already in a transaction; the guard opens its own";

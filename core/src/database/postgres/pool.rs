@@ -92,6 +92,11 @@ impl Address {
         Some(Self { options, digest: Digest::of(address.as_bytes()) })
     }
 
+    /// Tells addresses apart.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// The pool of this address on the present runtime.
     pub(super) fn pool(&self) -> PgPool {
         let key = (tokio::runtime::Handle::current().id(), self.digest);
