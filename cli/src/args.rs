@@ -35,7 +35,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch a change travel from proposal to receipt, on a throwaway SQLite database
+    /// Watch a change travel from proposal to receipt, on a throwaway SQLite database or in a schema of its own
     Demo(Demo),
     /// Check the contract
     Config(Config),
@@ -66,6 +66,12 @@ pub struct JsonFlag {
 
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// Play on this PostgreSQL database, in a schema signoff_demo that is dropped at the end
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
+    /// Leave that schema, to look at it; the next demo drops it
+    #[arg(long, requires = "postgres")]
+    pub keep: bool,
     /// Where the demo's files go
     #[arg(long, default_value = ".signoff/demo", value_name = "DIR")]
     pub dir: String,

@@ -82,8 +82,8 @@ pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
 }
 
 /// An address that believes whoever answers is used, and spoken of.
-pub fn warn_unverified(contract: &Contract, output: &mut Output) {
-    for variable in unverified_addresses(contract, &Environment::system()) {
+pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &mut Output) {
+    for variable in unverified_addresses(contract, environment) {
         output.warn(format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full"));
     }
 }
@@ -97,7 +97,7 @@ pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output)
     };
     let environment = Environment::system();
     if let Some(contract) = &contract {
-        warn_unverified(contract, output);
+        warn_unverified(contract, &environment, output);
     }
     let path = global
         .store

@@ -48,7 +48,7 @@ fn print(statements: &[String], output: &mut Output) -> Result<u8> {
 async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    setup::warn_unverified(&contract, output);
+    setup::warn_unverified(&contract, &Environment::system(), output);
     let names = sources(&contract, migrate.source.as_deref())?;
     let mut done = Vec::new();
     for name in names {
@@ -97,7 +97,7 @@ async fn rebind(global: &Global, rebind: &WritebackRebind, output: &mut Output) 
 async fn doctor(global: &Global, doctor: &WritebackDoctor, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    setup::warn_unverified(&contract, output);
+    setup::warn_unverified(&contract, &Environment::system(), output);
     let mut all = true;
     let mut done = Vec::new();
     for name in sources(&contract, doctor.source.as_deref())? {

@@ -151,6 +151,7 @@ catalogue! {
     SourceWriteDisabled = "READ_ONLY_SOURCE_DIRECT_WRITEBACK", Operator, 403, Refused, once, "source `{source}` is read_only in the contract";
     SourceObjectNotFound = "SOURCE_OBJECT_NOT_FOUND", Operator, 500, Failed, once, "source `{source}` has no {object}";
     SourceRejected = "SOURCE_REJECTED", Operator, 422, Failed, once, "source `{source}` refused the statement: {reason}";
+    SchemaForeign = "SCHEMA_FOREIGN", Operator, 409, Refused, once, "schema {schema} of this database is left alone: {problem}", "look at it, and drop or rename it yourself; or name another database";
     EngineNotAvailable = "ENGINE_NOT_AVAILABLE", Operator, 501, Refused, once, "engine {engine} is not in this build";
     RowNotUnique = "ROW_NOT_UNIQUE", Operator, 409, Failed, once, "primary key `{column}` of {object} is not unique: more than one row has this value", "name a column that is unique";
     ColumnNotPatchable = "COLUMN_NOT_PATCHABLE", Operator, 422, Failed, once, "column `{column}` cannot be patched: {reason}";

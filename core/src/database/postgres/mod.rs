@@ -52,6 +52,22 @@ impl PostgresDatabase {
         pool::unverified(address.expose())
     }
 
+    /// Runs an operator's own statements, without parameters, in one transaction: to set a database up, not to change what
+    /// is signed off. Answers the rows they gave, whose outputs have to be of type text.
+    ///
+    /// # Errors
+    /// `SOURCE_UNAVAILABLE`, `SOURCE_BUSY`, `SOURCE_READ_ONLY`, `SOURCE_OBJECT_NOT_FOUND`, `SOURCE_REJECTED`.
+    pub async fn script(&self, statements: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let failed = |failure: Failure| match failure {
+            Failure::Other => self.explain(Failure::Rejected),
+            failure => self.explain(failure),
+        };
+        let (mut session, rows) =
+            self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", statements).await.map_err(failed)?;
+        session.end("COMMIT").await.map_err(failed)?;
+        Ok(rows)
+    }
+
     fn explain(&self, failure: Failure) -> Error {
         super::explain(&self.source, &self.variable, failure)
     }
