@@ -1,6 +1,8 @@
 //! One change from proposal to receipt, with everything that is refused on the way. Every line is what really happened:
 //! the demo makes the same calls as any application, on a throwaway SQLite file or in a Postgres schema of its own.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod source;
 mod stage;
 
