@@ -104,7 +104,10 @@ fn explain(source: &str, variable: &str, failure: Failure) -> Error {
         Failure::Rejected | Failure::Denied => {
             Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it")
         }
-        _ => Error::new(Code::SourceUnavailable).with("variable", variable),
+        failure => {
+            let reason = if failure == Failure::Lost { "the connection was lost" } else { "the database failed" };
+            Error::new(Code::SourceUnavailable).with("variable", variable).with("reason", reason)
+        }
     };
     error.with("source", source)
 }

@@ -50,17 +50,20 @@ impl SqliteDatabase {
             path: PathBuf::from(path),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         };
-        if Path::new(path).is_file() { Ok(database) } else { Err(database.unavailable()) }
+        if Path::new(path).is_file() { Ok(database) } else { Err(database.unavailable("there is no such file")) }
     }
 
-    fn unavailable(&self) -> Error {
-        Error::new(Code::SourceUnavailable).with("source", &self.source).with("variable", &self.variable)
+    fn unavailable(&self, reason: &str) -> Error {
+        Error::new(Code::SourceUnavailable)
+            .with("source", &self.source)
+            .with("variable", &self.variable)
+            .with("reason", reason)
     }
 
     fn connect(&self, access: OpenFlags) -> Result<Connection> {
         let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .and_then(|connection| connection.busy_timeout(self.timeout).map(|()| connection))
-            .map_err(|_| self.unavailable())?;
+            .map_err(|_| self.unavailable("the file cannot be opened"))?;
         Ok(connection)
     }
 

@@ -145,7 +145,7 @@ catalogue! {
     SourceNotFound = "SOURCE_NOT_FOUND", Operator, 500, Failed, once, "there is no source `{source}`";
     SourceCredentialMissing = "SOURCE_CREDENTIAL_MISSING", Operator, 500, Failed, once, "source `{source}` needs {variable}, which is not set", "set {variable}; for engine sqlite it holds the path of an existing file";
     SourceUrlInvalid = "SOURCE_URL_INVALID", Operator, 500, Failed, once, "the value of {variable} is not an address of engine {engine}";
-    SourceUnavailable = "SOURCE_UNAVAILABLE", Operator, 503, Failed, again, "source `{source}` cannot be opened", "see that {variable} names a reachable database that this process may use";
+    SourceUnavailable = "SOURCE_UNAVAILABLE", Operator, 503, Failed, again, "source `{source}` cannot be opened: {reason}", "see that {variable} names a reachable database that this process may use";
     SourceBusy = "SOURCE_BUSY", Operator, 503, Failed, again, "source `{source}` is locked by another writer";
     SourceReadOnly = "SOURCE_READ_ONLY", Operator, 403, Failed, once, "source `{source}` cannot be written";
     SourceWriteDisabled = "READ_ONLY_SOURCE_DIRECT_WRITEBACK", Operator, 403, Refused, once, "source `{source}` is read_only in the contract";

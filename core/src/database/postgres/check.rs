@@ -10,6 +10,7 @@ impl PostgresDatabase {
         let state = "SET LOCAL search_path = pg_catalog; SELECT (pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on')::text";
         let (mut session, rows) = match self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", state).await {
             Ok(begun) => begun,
+            Err(Failure::Lost) => return vec![Check::failed("connect", self.diagnosis().await)],
             Err(failure) => return vec![Check::failed("connect", check::category(failure))],
         };
         let mut checks = vec![Check::passed("connect", "connected")];

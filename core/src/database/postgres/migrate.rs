@@ -11,7 +11,7 @@ impl PostgresDatabase {
     pub(super) async fn migrate(&self, table: &ReceiptTable) -> Result<Vec<String>> {
         let failed = |failure: Failure| self.explain(failure);
         let lock = format!("SET LOCAL search_path = pg_catalog; SELECT pg_advisory_xact_lock({LOCK})::text");
-        let (mut session, _) = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", &lock).await.map_err(failed)?;
+        let (mut session, _) = self.opened("BEGIN ISOLATION LEVEL READ COMMITTED", &lock).await?;
         let found = receipts::found(&session.batch(&receipts::look(table)).await.map_err(failed)?);
         let statements = found.statements(Dialect::Postgres, table);
         let mut statements = statements.map_err(|error| error.with("source", &self.source))?;

@@ -9,6 +9,7 @@ mod pool;
 mod read;
 mod receipts;
 mod session;
+mod unavailable;
 
 use std::time::Duration;
 
@@ -62,8 +63,10 @@ impl PostgresDatabase {
             Failure::Other => self.explain(Failure::Rejected),
             failure => self.explain(failure),
         };
-        let (mut session, rows) =
-            self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", statements).await.map_err(failed)?;
+        let (mut session, rows) = match self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", statements).await {
+            Err(Failure::Lost) => return Err(self.unavailable().await),
+            begun => begun.map_err(failed)?,
+        };
         session.end("COMMIT").await.map_err(failed)?;
         Ok(rows)
     }

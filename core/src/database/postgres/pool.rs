@@ -97,6 +97,11 @@ impl Address {
         self.digest
     }
 
+    /// What a connection is opened with.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     /// The pool of this address on the present runtime.
     pub(super) fn pool(&self) -> PgPool {
         let key = (tokio::runtime::Handle::current().id(), self.digest);

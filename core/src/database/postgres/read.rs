@@ -18,7 +18,7 @@ impl PostgresDatabase {
         let more =
             format!("SET LOCAL search_path = pg_catalog; {columns}; SET LOCAL search_path TO DEFAULT; {settings}");
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let (mut session, mut rows) = self.begin(begin, &more).await.map_err(|failure| self.explain(failure))?;
+        let (mut session, mut rows) = self.opened(begin, &more).await?;
         rows.pop();
         let found = self.read_in(&mut session, read, &rows).await;
         // Nothing was written; a connection that cannot say so is closed.

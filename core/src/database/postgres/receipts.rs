@@ -56,8 +56,7 @@ impl PostgresDatabase {
         if !known {
             let table = &job.receipts;
             let sql = format!("SET LOCAL search_path = pg_catalog; {}", look(table));
-            let begun = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", &sql).await;
-            let (mut session, rows) = begun.map_err(|failure| self.explain(failure))?;
+            let (mut session, rows) = self.opened("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", &sql).await?;
             // Nothing was written; a connection that cannot say so is closed.
             let _ = session.end("ROLLBACK").await;
             let found = found(&rows);
@@ -71,7 +70,10 @@ impl PostgresDatabase {
                 fit.insert(key.clone());
             }
         }
-        let outcome = self.run_guard(job, redactor).await?;
+        let outcome = match self.run_guard(job, redactor).await {
+            Err(error) if error.code() == Code::SourceUnavailable => return Err(self.unavailable().await),
+            ended => ended?,
+        };
         if matches!(&outcome, Outcome::Released(error) if error.code() == Code::ReceiptTableMissing) {
             // Whoever makes it anew may make it otherwise.
             fit().remove(&key);
