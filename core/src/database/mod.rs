@@ -56,6 +56,8 @@ pub struct RowRead {
     pub classes: BTreeMap<Identifier, String>,
     /// The declared type of each column, where binding needs it.
     pub types: BTreeMap<Identifier, ColumnType>,
+    /// The type below every domain, of those columns whose declared type is a domain.
+    pub plain_types: BTreeMap<Identifier, ColumnType>,
     /// What the columns would hold after the patch.
     pub normal: BTreeMap<Identifier, Normal>,
 }

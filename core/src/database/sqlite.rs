@@ -119,6 +119,7 @@ impl SqliteDatabase {
             values: Default::default(),
             classes: Default::default(),
             types: Default::default(),
+            plain_types: Default::default(),
             normal: Default::default(),
         };
         // Affinity binds a parameter by itself; only what is written needs its type, to be recognised after the write.

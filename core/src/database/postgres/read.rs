@@ -46,7 +46,10 @@ impl PostgresDatabase {
             table.iter().map(|(column, known)| ((*column).clone(), known.column_type.clone())).collect();
 
         let Some(row) = self.select(session, read, &types).await? else { return Ok(None) };
-        let mut found = RowRead { values: BTreeMap::new(), classes: BTreeMap::new(), types, normal: BTreeMap::new() };
+        let domains = table.iter().filter(|(_, known)| known.is_domain);
+        let plain_types = domains.map(|(column, known)| ((*column).clone(), known.plain_type.clone())).collect();
+        let (values, classes, normal) = Default::default();
+        let mut found = RowRead { values, classes, types, plain_types, normal };
         let typed: Vec<_> = read.columns.iter().map(|column| (column, found.types.get(column))).collect();
         for (column, _, scalar) in Dialect::Postgres.scalars(&row, typed)? {
             found.values.insert(column.clone(), scalar);
