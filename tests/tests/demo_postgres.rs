@@ -1,8 +1,7 @@
 //! `signoff demo --postgres`: the story of the SQLite demo on a real server, in a schema of its own and nowhere else.
 
-mod postgres_support;
 
-use postgres_support::Shop;
+use signoff_tests::shop::postgres::Shop;
 use signoff_tests::{Ran, Workspace};
 
 struct Stage {
@@ -21,7 +20,7 @@ impl Stage {
     }
 
     fn demo_as(&self, user: &str, arguments: &[&str]) -> Ran {
-        let address = self.shop.address(user, &self.shop.name);
+        let address = self.shop.address(user, self.shop.name());
         let mut command = self.workspace.command();
         let ran: Ran = command.args(["demo", "--postgres", &address]).args(arguments).output().unwrap().into();
         assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");

@@ -1,11 +1,10 @@
 //! Why there is no connection, as an operator reads it: in our own words, and never with a password.
 
-mod postgres_support;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use postgres_support::{Shop, open, receipts};
+use signoff_tests::shop::postgres::{Shop, open, receipts};
 use signoff::Code;
 use signoff::database::{CheckRequest, Database};
 
@@ -18,7 +17,7 @@ fn told(shop: &Shop, address: &str) -> String {
     for error in [
         shop.wait(database.read(shop.request("acme", "7", &[]))).unwrap_err(),
         shop.wait(database.migrate_receipts(receipts())).unwrap_err(),
-        shop.wait(database.run(postgres_support::job("acme", &shop.read("7", &[]).unwrap().unwrap()), None))
+        shop.wait(database.run(signoff_tests::shop::postgres::job("acme", &shop.read("7", &[]).unwrap().unwrap()), None))
             .unwrap_err(),
     ] {
         assert_eq!(error.code(), Code::SourceUnavailable);
@@ -34,7 +33,7 @@ fn a_refused_login_says_why() {
     shop.sql(
         "SET password_encryption = 'scram-sha-256'; CREATE ROLE careful LOGIN PASSWORD 'right'; CREATE ROLE barred LOGIN; CREATE ROLE asleep NOLOGIN; CREATE ROLE outside LOGIN;",
     );
-    shop.sql(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", shop.name));
+    shop.sql(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", shop.name()));
     // The server writes its own rules anew: trust, but for two.
     let rules = "local all careful scram-sha-256\\nlocal all barred reject\\nlocal all all trust";
     let file = shop.one("SHOW hba_file");
@@ -43,21 +42,21 @@ fn a_refused_login_says_why() {
     let address = |user: &str, database: &str| shop.address(user, database);
     // The server reads its rules when it gets to it; each try has a pool of its own.
     let refused = |n: u32| {
-        let barred = open(&format!("{}&application_name=try_{n}", address("barred", &shop.name))).unwrap();
+        let barred = open(&format!("{}&application_name=try_{n}", address("barred", shop.name()))).unwrap();
         let error = shop.wait(barred.read(shop.request("acme", "7", &[]))).unwrap_err();
         error.field("reason").is_some_and(|reason| reason.contains("pg_hba.conf"))
     };
     assert!((0..1000).any(refused), "the rules were not read");
     for (address, words) in [
-        (address("careful:hunter2", &shop.name), "the password is wrong, or there is no such role"),
-        (address("careful", &shop.name), "the password is wrong, or there is no such role"),
-        (address("absent:hunter2", &shop.name), "there is no such role, or it may not log in"),
-        (address("asleep", &shop.name), "there is no such role, or it may not log in"),
+        (address("careful:hunter2", shop.name()), "the password is wrong, or there is no such role"),
+        (address("careful", shop.name()), "the password is wrong, or there is no such role"),
+        (address("absent:hunter2", shop.name()), "there is no such role, or it may not log in"),
+        (address("asleep", shop.name()), "there is no such role, or it may not log in"),
         (address("postgres", "absent"), "there is no such database"),
-        (address("outside", &shop.name), "the role may not connect to this database"),
-        (address("barred:hunter2", &shop.name), "its pg_hba.conf has no rule for this role, database and host"),
-        (format!("{}&sslmode=disable", address("barred", &shop.name)), "sslmode=require or stricter"),
-        (address("postgres", &shop.name).replace("signoff-pg-", "nowhere-"), "there is no such socket"),
+        (address("outside", shop.name()), "the role may not connect to this database"),
+        (address("barred:hunter2", shop.name()), "its pg_hba.conf has no rule for this role, database and host"),
+        (format!("{}&sslmode=disable", address("barred", shop.name())), "sslmode=require or stricter"),
+        (address("postgres", shop.name()).replace("signoff-pg-", "nowhere-"), "there is no such socket"),
     ] {
         let reason = told(&shop, &address);
         assert!(reason.contains(words), "{address}: {reason}");

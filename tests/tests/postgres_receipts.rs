@@ -1,10 +1,9 @@
 //! Receipts tables on Postgres that would lose a receipt, or not find it again.
 
-mod postgres_support;
 
 use std::process::{Command, Stdio};
 
-use postgres_support::{COUNTERS, ITEMS, Shop, open, receipts, text};
+use signoff_tests::shop::postgres::{COUNTERS, ITEMS, Shop, open, receipts, text};
 use serde_json::json;
 use signoff::Code;
 use signoff::database::{CheckRequest, Database};
@@ -24,7 +23,7 @@ const KEY: &str = "PRIMARY KEY (tenant_id, idempotency_key)";
 fn stranger(shop: &Shop) -> signoff::database::PostgresDatabase {
     let name =
         format!("process_{}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos());
-    open(&format!("{}&application_name={name}", shop.address("postgres", &shop.name))).unwrap()
+    open(&format!("{}&application_name={name}", shop.address("postgres", shop.name()))).unwrap()
 }
 
 #[test]
@@ -146,7 +145,7 @@ impl Desk {
         command.args(["--format", "json"]).args(arguments).current_dir(self.folder.path());
         command.stdin(Stdio::null()).env_clear();
         command.env("USER", "dana").env("SIGNOFF_TENANT_ID", "acme").env("SIGNOFF_PRINCIPAL", "agent");
-        let address = self.shop.address("postgres", &self.shop.name);
+        let address = self.shop.address("postgres", self.shop.name());
         command.env("APP_READ_URL", &address).env("APP_WRITE_URL", &address);
         command.output().unwrap().into()
     }

@@ -1,10 +1,9 @@
 //! Which columns of Postgres can tell whether a row changed.
 
-mod postgres_support;
 
 use std::sync::Arc;
 
-use postgres_support::Shop;
+use signoff_tests::shop::postgres::Shop;
 use serde_json::json;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
