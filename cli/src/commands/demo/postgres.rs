@@ -27,12 +27,13 @@ impl Schema {
     pub(super) fn contract() -> Result<String> {
         let invalid = |_| Error::new(Code::Internal).with("detail", "the demo's contract is invalid");
         let mut contract: Value = serde_json::from_str(CONTRACT).map_err(invalid)?;
-        if let Some(source) = contract.pointer_mut("/sources/billing_db") {
-            source["engine"] = "postgres".into();
-            source["signoff"] = json!({ "receipts_schema": SCHEMA });
+        if let Some(source) = contract.pointer_mut("/sources/billing_db").and_then(Value::as_object_mut) {
+            source.insert("engine".to_owned(), "postgres".into());
+            source.insert("signoff".to_owned(), json!({ "receipts_schema": SCHEMA }));
         }
-        for capability in contract["capabilities"].as_array_mut().into_iter().flatten() {
-            capability["target"]["schema"] = SCHEMA.into();
+        let capabilities = contract.get_mut("capabilities").and_then(Value::as_array_mut);
+        for schema in capabilities.into_iter().flatten().filter_map(|one| one.pointer_mut("/target/schema")) {
+            *schema = SCHEMA.into();
         }
         serde_json::to_string_pretty(&contract).map(|text| text + "\n").map_err(invalid)
     }

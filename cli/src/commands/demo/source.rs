@@ -16,7 +16,7 @@ pub(super) const TABLES: &str = include_str!("../../demo/billing.sql");
 pub(super) enum Source {
     Sqlite(PathBuf),
     #[cfg(feature = "postgres")]
-    Postgres(Schema),
+    Postgres(Box<Schema>),
 }
 
 impl Source {
@@ -26,7 +26,7 @@ impl Source {
 
     #[cfg(feature = "postgres")]
     pub(super) fn postgres(address: &str) -> Result<Self> {
-        Schema::at(address).map(Self::Postgres)
+        Schema::at(address).map(|schema| Self::Postgres(Box::new(schema)))
     }
 
     #[cfg(not(feature = "postgres"))]
