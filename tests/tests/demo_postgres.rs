@@ -1,6 +1,5 @@
 //! `signoff demo --postgres`: the story of the SQLite demo on a real server, in a schema of its own and nowhere else.
 
-
 use signoff_tests::shop::postgres::Shop;
 use signoff_tests::{Ran, Workspace};
 

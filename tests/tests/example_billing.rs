@@ -27,8 +27,8 @@ impl Example {
         let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_clear();
         command.env("USER", "dana").env("SYNAPSOR_TENANT_ID", "acme").env("SYNAPSOR_PRINCIPAL", "support_agent");
-        command.env("BILLING_APP_READ_URL", self.shop.address("billing_reader", &self.shop.name()));
-        command.env("BILLING_APP_WRITE_URL", self.shop.address("billing_writer", &self.shop.name()));
+        command.env("BILLING_APP_READ_URL", self.shop.address("billing_reader", self.shop.name()));
+        command.env("BILLING_APP_WRITE_URL", self.shop.address("billing_writer", self.shop.name()));
         command.output().unwrap().into()
     }
 

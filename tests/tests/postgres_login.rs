@@ -1,12 +1,11 @@
 //! Why there is no connection, as an operator reads it: in our own words, and never with a password.
 
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use signoff_tests::shop::postgres::{Shop, open, receipts};
 use signoff::Code;
 use signoff::database::{CheckRequest, Database};
+use signoff_tests::shop::postgres::{Shop, open, receipts};
 
 /// What the doctor says of an address; reads and migrations must say the same.
 fn told(shop: &Shop, address: &str) -> String {
@@ -17,8 +16,10 @@ fn told(shop: &Shop, address: &str) -> String {
     for error in [
         shop.wait(database.read(shop.request("acme", "7", &[]))).unwrap_err(),
         shop.wait(database.migrate_receipts(receipts())).unwrap_err(),
-        shop.wait(database.run(signoff_tests::shop::postgres::job("acme", &shop.read("7", &[]).unwrap().unwrap()), None))
-            .unwrap_err(),
+        shop.wait(
+            database.run(signoff_tests::shop::postgres::job("acme", &shop.read("7", &[]).unwrap().unwrap()), None),
+        )
+        .unwrap_err(),
     ] {
         assert_eq!(error.code(), Code::SourceUnavailable);
         assert!(error.message().ends_with(&reason), "{reason}: {error}");

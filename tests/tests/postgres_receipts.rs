@@ -1,14 +1,14 @@
 //! Receipts tables on Postgres that would lose a receipt, or not find it again.
 
-
 use std::process::{Command, Stdio};
 
-use signoff_tests::shop::postgres::{COUNTERS, ITEMS, Shop, open, receipts, text};
 use serde_json::json;
 use signoff::Code;
 use signoff::database::{CheckRequest, Database};
 use signoff::guard::{Outcome, Purpose};
 use signoff::primitives::Scalar;
+use signoff_tests::shop::postgres::{Server, Shop, open, receipts};
+use signoff_tests::shop::{Stock as _, text};
 use signoff_tests::{Ran, binary, proposal_id};
 
 fn approve() -> [(&'static str, Scalar); 1] {
@@ -60,7 +60,7 @@ fn a_table_that_loses_receipts_is_not_trusted() {
         ),
     ];
     for (ddl, code, words) in cases {
-        let Some(shop) = Shop::bare(&format!("{ITEMS}{COUNTERS}{ddl}")) else { return };
+        let Some(shop) = Shop::bare(&format!("{}{}{ddl}", Server::ITEMS, Server::COUNTERS)) else { return };
         let request = || CheckRequest { receipts: receipts(), targets: Vec::new() };
         let failed = || -> Vec<String> {
             let checks = shop.wait(shop.database.check(request()));
@@ -87,7 +87,7 @@ fn a_table_that_loses_receipts_is_not_trusted() {
 #[test]
 fn the_index_that_is_asked_for_mends_the_table() {
     let ddl = format!("CREATE TABLE synapsor_writeback_receipts ({COLUMNS});");
-    let Some(shop) = Shop::bare(&format!("{ITEMS}{COUNTERS}{ddl}")) else { return };
+    let Some(shop) = Shop::bare(&format!("{}{}{ddl}", Server::ITEMS, Server::COUNTERS)) else { return };
     let job = shop.job("7", &approve());
     let refused = shop.wait(shop.database.run(job.clone(), None)).unwrap_err();
     shop.sql(refused.field("ddl").unwrap());

@@ -1,15 +1,14 @@
 //! Which columns of Postgres can tell whether a row changed.
 
-
 use std::sync::Arc;
 
-use signoff_tests::shop::postgres::Shop;
 use serde_json::json;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{SystemClock, SystemIds};
 use signoff::runtime::Caller;
 use signoff::{Code, Runtime};
+use signoff_tests::shop::postgres::Shop;
 
 #[test]
 fn a_float_is_no_version_under_whatever_name() {
