@@ -35,7 +35,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch a change travel from proposal to receipt, on a throwaway SQLite database
+    /// Watch a change travel from proposal to receipt, on a throwaway SQLite database or in a schema of its own
     Demo(Demo),
     /// Check the contract
     Config(Config),
@@ -66,6 +66,12 @@ pub struct JsonFlag {
 
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// Play on this PostgreSQL database, in a schema signoff_demo that is dropped at the end
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
+    /// Leave that schema, to look at it; the next demo drops it
+    #[arg(long, requires = "postgres")]
+    pub keep: bool,
     /// Where the demo's files go
     #[arg(long, default_value = ".signoff/demo", value_name = "DIR")]
     pub dir: String,
@@ -332,6 +338,8 @@ pub enum WritebackCommand {
     Migration(WritebackSql),
     /// Look whether changes could be applied to a source; nothing is left behind
     Doctor(WritebackDoctor),
+    /// Accept that the contract names another receipts table, if nothing is approved or unresolved in the one recorded
+    Rebind(WritebackRebind),
     /// Print the SQL that lets a writer's role use the receipts table, one statement a line
     Grants(WritebackGrants),
 }
@@ -368,6 +376,18 @@ pub struct WritebackMigrate {
     /// The source [default: every source that can be written]
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackRebind {
+    /// The source
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Who changes it [default: the user of the operating system]
+    #[arg(long)]
+    pub actor: Option<String>,
     #[command(flatten)]
     pub json: JsonFlag,
 }
@@ -410,6 +430,7 @@ impl Arguments {
             Command::Writeback(writeback) => match &writeback.command {
                 WritebackCommand::Migrate(migrate) => migrate.json.json,
                 WritebackCommand::Doctor(doctor) => doctor.json.json,
+                WritebackCommand::Rebind(rebind) => rebind.json.json,
                 WritebackCommand::Migration(sql) => sql.json.json,
                 WritebackCommand::Grants(grants) => grants.sql.json.json,
             },

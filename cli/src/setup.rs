@@ -62,6 +62,13 @@ pub fn read_input(path: &Path) -> Result<String> {
         .map_err(|error| Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", error.kind()))
 }
 
+/// Who sits at the terminal: as they say, else as the operating system does.
+pub fn operator(named: Option<&str>) -> String {
+    let environment = Environment::system();
+    let user = || environment.get("USER").or_else(|| environment.get("LOGNAME"));
+    named.map(str::to_owned).or_else(user).unwrap_or_else(|| "local_operator".to_owned())
+}
+
 /// Reads and validates a contract; warnings come back with it.
 pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
     let text = read_file(path)?;
@@ -75,8 +82,8 @@ pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
 }
 
 /// An address that believes whoever answers is used, and spoken of.
-pub fn warn_unverified(contract: &Contract, output: &mut Output) {
-    for variable in unverified_addresses(contract, &Environment::system()) {
+pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &mut Output) {
+    for variable in unverified_addresses(contract, environment) {
         output.warn(format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full"));
     }
 }
@@ -90,7 +97,7 @@ pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output)
     };
     let environment = Environment::system();
     if let Some(contract) = &contract {
-        warn_unverified(contract, output);
+        warn_unverified(contract, &environment, output);
     }
     let path = global
         .store

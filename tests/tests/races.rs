@@ -244,6 +244,7 @@ fn of_approve_reject_cancel_and_expire_one_moves_a_state() {
                 decision: (event != Event::Expire).then(|| decision(record, word(event), at)),
                 job: None,
                 receipt: None,
+                receipts_in: None,
             };
             block(ledger.advance(advance)).expect("no error").map(|advanced| advanced.state)
         },

@@ -20,13 +20,14 @@ on_each_engine!(
 );
 
 /// The columns that an event covers, restated here: the intruder knows the format.
-const COVERED: [(&str, &str); 6] = [
+const COVERED: [(&str, &str); 7] = [
     ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
     ("approvals", "document, hex(mac)"),
     ("writeback_jobs", "document"),
     ("receipts", "document, details"),
+    ("receipt_tables", "source, document"),
 ];
 
 /// Makes every unkeyed digest anew: proposal hashes, the decision's copy of them, event hashes, the head.

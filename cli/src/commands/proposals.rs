@@ -4,13 +4,13 @@ use serde_json::json;
 use signoff::error::printable;
 use signoff::ledger::{ProposalFilter, ProposalRecord};
 use signoff::protocol::State;
-use signoff::runtime::{Approver, Environment, Seen};
+use signoff::runtime::{Approver, Seen};
 use signoff::{Code, Error, Result, Runtime};
 
 use super::{latest, resolve, shown};
 use crate::args::{Decide, Global, Proposals, ProposalsCommand, ProposalsList};
 use crate::output::Output;
-use crate::setup::{Ledger, Need, runtime};
+use crate::setup::{Ledger, Need, operator, runtime};
 
 pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
@@ -158,9 +158,7 @@ async fn confirm(
 
 /// The operator is trusted, and recorded as asserted: with no roles given they hold the one that is required.
 fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
-    let environment = Environment::system();
-    let user = || environment.get("USER").or_else(|| environment.get("LOGNAME"));
-    let id = arguments.actor.clone().or_else(user).unwrap_or_else(|| "local_operator".to_owned());
+    let id = operator(arguments.actor.as_deref());
     let roles = if arguments.role.is_empty() {
         // Set and empty means: no roles.
         match std::env::var("SIGNOFF_OPERATOR_ROLES").ok() {

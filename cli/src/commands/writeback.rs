@@ -5,7 +5,9 @@ use signoff::primitives::Identifier;
 use signoff::runtime::{Environment, check_writeback, migrate_receipts};
 use signoff::{Code, Error, Result};
 
-use crate::args::{Global, SqlEngine, Writeback, WritebackCommand, WritebackDoctor, WritebackMigrate, WritebackSql};
+use crate::args::{
+    Global, SqlEngine, Writeback, WritebackCommand, WritebackDoctor, WritebackMigrate, WritebackRebind, WritebackSql,
+};
 use crate::output::Output;
 use crate::setup;
 
@@ -13,6 +15,7 @@ pub async fn run(global: &Global, writeback: &Writeback, output: &mut Output) ->
     match &writeback.command {
         WritebackCommand::Migrate(arguments) => migrate(global, arguments, output).await,
         WritebackCommand::Doctor(arguments) => doctor(global, arguments, output).await,
+        WritebackCommand::Rebind(arguments) => rebind(global, arguments, output).await,
         WritebackCommand::Migration(arguments) => {
             let (dialect, table) = receipts(arguments)?;
             print(&dialect.receipts_ddl(&table), output)
@@ -45,7 +48,7 @@ fn print(statements: &[String], output: &mut Output) -> Result<u8> {
 async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    setup::warn_unverified(&contract, output);
+    setup::warn_unverified(&contract, &Environment::system(), output);
     let names = sources(&contract, migrate.source.as_deref())?;
     let mut done = Vec::new();
     for name in names {
@@ -77,10 +80,24 @@ fn sources(contract: &Contract, asked: Option<&str>) -> Result<Vec<String>> {
     Ok(names)
 }
 
+async fn rebind(global: &Global, rebind: &WritebackRebind, output: &mut Output) -> Result<u8> {
+    let runtime = setup::runtime(global, setup::Need::Contract, setup::Ledger::Existing, output)?;
+    let actor = setup::operator(rebind.actor.as_deref());
+    let (before, now) = runtime.rebind_receipts(&rebind.source, &actor).await?;
+    let changed = before.as_ref().is_some_and(|before| *before != now);
+    output.value(&json!({ "ok": true, "source": rebind.source, "changed": changed, "before": before, "now": now }));
+    output.line(match &before {
+        None => format!("source {}: nothing is recorded yet; its first apply records {}", rebind.source, now.sql()),
+        Some(_) if !changed => format!("source {}: {} as before", rebind.source, now.sql()),
+        Some(before) => format!("source {}: {} from now on, {} before", rebind.source, now.sql(), before.sql()),
+    });
+    Ok(0)
+}
+
 async fn doctor(global: &Global, doctor: &WritebackDoctor, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    setup::warn_unverified(&contract, output);
+    setup::warn_unverified(&contract, &Environment::system(), output);
     let mut all = true;
     let mut done = Vec::new();
     for name in sources(&contract, doctor.source.as_deref())? {

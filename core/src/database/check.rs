@@ -83,31 +83,6 @@ pub(super) fn category(failure: Failure) -> &'static str {
     }
 }
 
-/// The receipts table by its columns and whether its key is unique.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn receipts_table<T: AsRef<str>>(table: &ReceiptTable, existing: &[T], unique: bool) -> Vec<Check> {
-    if existing.is_empty() {
-        return vec![Check::failed(
-            "receipts-table",
-            format!("{} not found: `signoff writeback migrate`", table.sql()),
-        )];
-    }
-    let lacks = |column: &&&str| !existing.iter().any(|have| have.as_ref() == **column);
-    let missing: Vec<&str> = Dialect::receipt_columns().iter().filter(lacks).copied().collect();
-    let shape = if missing.is_empty() {
-        Check::passed("receipts-table", format!("{} is up to date", table.sql()))
-    } else {
-        let lacking = missing.join(", ");
-        Check::failed("receipts-table", format!("{} lacks {lacking}: `signoff writeback migrate`", table.sql()))
-    };
-    let key = if unique {
-        Check::passed("receipts-key", "a key is given once")
-    } else {
-        Check::failed("receipts-key", "no unique key on (tenant_id, idempotency_key)")
-    };
-    vec![shape, key]
-}
-
 /// What the writer must be allowed to do, as statements that are rolled back. The receipts table only if it is whole.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn probes(dialect: Dialect, request: &CheckRequest, receipts: bool) -> Vec<Probe> {

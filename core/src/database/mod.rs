@@ -4,6 +4,8 @@
 mod check;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod receipts;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -54,6 +56,8 @@ pub struct RowRead {
     pub classes: BTreeMap<Identifier, String>,
     /// The declared type of each column, where binding needs it.
     pub types: BTreeMap<Identifier, ColumnType>,
+    /// The type below every domain, of those columns whose declared type is a domain.
+    pub plain_types: BTreeMap<Identifier, ColumnType>,
     /// What the columns would hold after the patch.
     pub normal: BTreeMap<Identifier, Normal>,
 }
@@ -75,14 +79,15 @@ pub trait Database: Send + Sync + Debug {
     /// Runs a guard to its end on a connection of its own. Cancelling the future does not stop it.
     ///
     /// # Errors
-    /// Those of [`crate::guard::Guard::start`], and `SOURCE_UNAVAILABLE` if no connection could be opened: nothing was
-    /// done. Everything later is an [`Outcome`].
+    /// Those of [`crate::guard::Guard::start`], `RECEIPT_TABLE_UNFIT` where the engine can tell at little cost, and
+    /// `SOURCE_UNAVAILABLE` if no connection could be opened: nothing was done. Everything later is an [`Outcome`].
     async fn run(&self, job: GuardJob, redactor: Option<Redactor>) -> Result<Outcome>;
 
     /// Creates the receipts table or brings it up to date; answers the statements that were run.
     ///
     /// # Errors
-    /// `SOURCE_READ_ONLY`, `SOURCE_REJECTED`, `SOURCE_UNAVAILABLE`.
+    /// `RECEIPT_TABLE_UNFIT`, `RECEIPT_TABLE_OUTDATED` if its key is not unique, `SOURCE_READ_ONLY`, `SOURCE_REJECTED`,
+    /// `SOURCE_UNAVAILABLE`.
     async fn migrate_receipts(&self, table: ReceiptTable) -> Result<Vec<String>>;
 
     /// Looks whether changes could be applied here, and leaves nothing behind. What it finds wrong is in the answer.
@@ -101,7 +106,10 @@ fn explain(source: &str, variable: &str, failure: Failure) -> Error {
         Failure::Rejected | Failure::Denied => {
             Error::new(Code::SourceRejected).with("reason", "a constraint or a privilege does not allow it")
         }
-        _ => Error::new(Code::SourceUnavailable).with("variable", variable),
+        failure => {
+            let reason = if failure == Failure::Lost { "the connection was lost" } else { "the database failed" };
+            Error::new(Code::SourceUnavailable).with("variable", variable).with("reason", reason)
+        }
     };
     error.with("source", source)
 }

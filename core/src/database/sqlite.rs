@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, params_from_iter};
 
+use super::receipts::Found;
 use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
 use crate::guard::{ColumnType, Dialect, Failure, Guard, GuardJob, Outcome, ReceiptTable, Reply, Statement, Step};
@@ -49,17 +50,20 @@ impl SqliteDatabase {
             path: PathBuf::from(path),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         };
-        if Path::new(path).is_file() { Ok(database) } else { Err(database.unavailable()) }
+        if Path::new(path).is_file() { Ok(database) } else { Err(database.unavailable("there is no such file")) }
     }
 
-    fn unavailable(&self) -> Error {
-        Error::new(Code::SourceUnavailable).with("source", &self.source).with("variable", &self.variable)
+    fn unavailable(&self, reason: &str) -> Error {
+        Error::new(Code::SourceUnavailable)
+            .with("source", &self.source)
+            .with("variable", &self.variable)
+            .with("reason", reason)
     }
 
     fn connect(&self, access: OpenFlags) -> Result<Connection> {
         let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .and_then(|connection| connection.busy_timeout(self.timeout).map(|()| connection))
-            .map_err(|_| self.unavailable())?;
+            .map_err(|_| self.unavailable("the file cannot be opened"))?;
         Ok(connection)
     }
 
@@ -115,6 +119,7 @@ impl SqliteDatabase {
             values: Default::default(),
             classes: Default::default(),
             types: Default::default(),
+            plain_types: Default::default(),
             normal: Default::default(),
         };
         // Affinity binds a parameter by itself; only what is written needs its type, to be recognised after the write.
@@ -230,32 +235,9 @@ impl SqliteDatabase {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let failed = |error: rusqlite::Error| self.explain(classify(&error));
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        let existing: Vec<String> = connection
-            .prepare(&format!("SELECT name FROM {}.pragma_table_info('{}')", table.schema.quoted(), table.name))
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .map_err(failed)?;
-        if !existing.is_empty() && !key_is_unique(&connection, table).map_err(failed)? {
-            return Err(Error::new(Code::ReceiptTableOutdated)
-                .with("table", table.sql())
-                .with("columns", "a unique key on (tenant_id, idempotency_key)")
-                .with(
-                    "ddl",
-                    format!(
-                        "CREATE UNIQUE INDEX synapsor_writeback_key ON {} (tenant_id, idempotency_key)",
-                        table.name
-                    ),
-                ));
-        }
-        let statements = if existing.is_empty() {
-            Dialect::Sqlite.receipts_ddl(table)
-        } else {
-            let missing: Vec<&str> = Dialect::receipt_columns()
-                .iter()
-                .copied()
-                .filter(|column| !existing.iter().any(|have| have == column))
-                .collect();
-            Dialect::Sqlite.receipts_upgrade(table, &missing)
-        };
+        let found = receipts(&connection, table).map_err(failed)?;
+        let statements = found.statements(Dialect::Sqlite, table);
+        let statements = statements.map_err(|error| error.with("source", &self.source))?;
         for statement in &statements {
             connection.execute_batch(statement).map_err(failed)?;
         }
@@ -276,13 +258,7 @@ impl SqliteDatabase {
         }
         checks.push(Check::passed("writable", "not read-only"));
         let table = &request.receipts;
-        let columns = format!("SELECT name FROM {}.pragma_table_info('{}')", table.schema.quoted(), table.name);
-        let existing: rusqlite::Result<Vec<String>> =
-            connection.prepare(&columns).and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect());
-        let found = existing.and_then(|existing| {
-            let unique = !existing.is_empty() && key_is_unique(&connection, table)?;
-            Ok(super::check::receipts_table(table, &existing, unique))
-        });
+        let found = receipts(&connection, table).map(|found| found.checks(table));
         let found = found.unwrap_or_else(|error| vec![Check::failed("receipts-table", told(classify(&error)))]);
         let whole = found.iter().all(|check| check.ok);
         checks.extend(found);
@@ -335,6 +311,18 @@ impl Database for SqliteDatabase {
         let checks = self.blocking(move |database| Ok(database.check_blocking(&request))).await;
         checks.unwrap_or_else(|error| vec![Check::failed("probe", error.code().as_str())])
     }
+}
+
+/// The receipts table as the catalogue has it.
+fn receipts(connection: &Connection, table: &ReceiptTable) -> rusqlite::Result<Found> {
+    let columns = format!("SELECT name FROM {}.pragma_table_info('{}')", table.schema.quoted(), table.name);
+    let columns = connection.prepare(&columns)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let kind = format!("SELECT type FROM pragma_table_list('{}') WHERE schema = '{}'", table.name, table.schema);
+    let kinds: Vec<String> =
+        connection.prepare(&kind)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let unfit =
+        kinds.iter().any(|kind| kind != "table").then_some("is a view or a virtual table: nothing is kept in it");
+    Ok(Found { columns, unique: key_is_unique(connection, table)?, unfit })
 }
 
 /// Does a unique index hold the key? A table that was copied without its keys would give a key twice.

@@ -145,12 +145,13 @@ catalogue! {
     SourceNotFound = "SOURCE_NOT_FOUND", Operator, 500, Failed, once, "there is no source `{source}`";
     SourceCredentialMissing = "SOURCE_CREDENTIAL_MISSING", Operator, 500, Failed, once, "source `{source}` needs {variable}, which is not set", "set {variable}; for engine sqlite it holds the path of an existing file";
     SourceUrlInvalid = "SOURCE_URL_INVALID", Operator, 500, Failed, once, "the value of {variable} is not an address of engine {engine}";
-    SourceUnavailable = "SOURCE_UNAVAILABLE", Operator, 503, Failed, again, "source `{source}` cannot be opened", "see that {variable} names a reachable database that this process may use";
+    SourceUnavailable = "SOURCE_UNAVAILABLE", Operator, 503, Failed, again, "source `{source}` cannot be opened: {reason}", "see that {variable} names a reachable database that this process may use";
     SourceBusy = "SOURCE_BUSY", Operator, 503, Failed, again, "source `{source}` is locked by another writer";
     SourceReadOnly = "SOURCE_READ_ONLY", Operator, 403, Failed, once, "source `{source}` cannot be written";
     SourceWriteDisabled = "READ_ONLY_SOURCE_DIRECT_WRITEBACK", Operator, 403, Refused, once, "source `{source}` is read_only in the contract";
     SourceObjectNotFound = "SOURCE_OBJECT_NOT_FOUND", Operator, 500, Failed, once, "source `{source}` has no {object}";
     SourceRejected = "SOURCE_REJECTED", Operator, 422, Failed, once, "source `{source}` refused the statement: {reason}";
+    SchemaForeign = "SCHEMA_FOREIGN", Operator, 409, Refused, once, "schema {schema} of this database is left alone: {problem}", "look at it, and drop or rename it yourself; or name another database";
     EngineNotAvailable = "ENGINE_NOT_AVAILABLE", Operator, 501, Refused, once, "engine {engine} is not in this build";
     RowNotUnique = "ROW_NOT_UNIQUE", Operator, 409, Failed, once, "primary key `{column}` of {object} is not unique: more than one row has this value", "name a column that is unique";
     ColumnNotPatchable = "COLUMN_NOT_PATCHABLE", Operator, 422, Failed, once, "column `{column}` cannot be patched: {reason}";
@@ -217,6 +218,8 @@ catalogue! {
     IdempotencyKeyInFlight = "IDEMPOTENCY_IN_FLIGHT", Operator, 409, Failed, again, "another delivery of key `{key}` is running";
     ReceiptTableMissing = "RECEIPT_TABLE_MISSING", Operator, 500, Failed, once, "the receipts table {table} does not exist in source `{source}`", "create it once with `signoff writeback migrate --source {source}`";
     ReceiptTableOutdated = "RECEIPT_TABLE_OUTDATED", Operator, 500, Failed, once, "the receipts table {table} lacks {columns}", "run `signoff writeback migrate`: {ddl}";
+    ReceiptTableUnfit = "RECEIPT_TABLE_UNFIT", Operator, 500, Refused, once, "the receipts table cannot be trusted: {table} {reason}", "a receipt has to last as long as the change it stands for: use an ordinary, logged table";
+    ReceiptTableChanged = "RECEIPT_TABLE_CHANGED", Operator, 409, Refused, once, "source `{source}` keeps its receipts in {recorded}, and the contract now names {configured}: {why}", "set `signoff.receipts_schema` of the source back; to change it on purpose, first apply or cancel what is approved or unresolved there, then `signoff writeback rebind --source {source}`";
     HandlerTransactionBroken = "HANDLER_TRANSACTION_BROKEN", Operator, 500, Failed, once, "key `{key}` was committed while still in progress: foreign code ended our transaction, and the effect is not run again";
     TransactionAlreadyOpen = "TRANSACTION_ALREADY_OPEN", Operator, 500, Failed, once, "the connection is already in a transaction; the guard opens its own";
     TransactionLost = "TRANSACTION_LOST", Operator, 500, Failed, once, "the transaction ended before the guard could finish it";

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
-use crate::guard::{Purpose, SourceReceipt};
+use crate::guard::{Purpose, ReceiptTable, SourceReceipt};
 use crate::ledger::Facts;
 use crate::primitives::{Identifier, Instant};
 use crate::protocol::{ChangeSet, WritebackJob};
@@ -53,6 +53,11 @@ pub enum Ended {
 /// A way to carry changes out.
 #[async_trait]
 pub trait Executor: Send + Sync + Debug {
+    /// Where it finds and leaves receipts, if it does so in the source itself.
+    fn receipts(&self) -> Option<&ReceiptTable> {
+        None
+    }
+
     /// Runs one attempt to its end. Cancelling the future does not stop it.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl SqlUpdate {
 
 #[async_trait]
 impl Executor for SqlUpdate {
+    fn receipts(&self) -> Option<&ReceiptTable> {
+        Some(&self.receipts)
+    }
+
     async fn execute(&self, execution: Execution) -> Result<Ended> {
         let job = self.guard_job(&execution)?;
         let mut outcome = self.database.run(job.clone(), Some(self.redactor.clone())).await?;

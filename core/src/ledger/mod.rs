@@ -18,7 +18,8 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::primitives::Redactor;
+use crate::guard::ReceiptTable;
+use crate::primitives::{Instant, Redactor};
 
 /// A ledger. Every method is durable when it returns, and cancel-safe: dropping the future leaves either the whole step
 /// or nothing.
@@ -48,8 +49,20 @@ pub trait Ledger: Send + Sync + Debug {
     /// Moves a proposal by compare-and-set on its last event. `None`: something else moved it first, load it again.
     ///
     /// # Errors
-    /// `TRANSITION_NOT_ALLOWED`; for a claim `ROW_BUSY`.
+    /// `TRANSITION_NOT_ALLOWED`; for a claim `ROW_BUSY`, and `RECEIPT_TABLE_CHANGED` if the source's receipts are recorded
+    /// elsewhere.
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>>;
+
+    /// The table that a source's receipts are recorded in; none before its first claim.
+    async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>>;
+
+    /// Records another receipts table for a source, if nothing there is approved or unresolved; answers the one before.
+    /// None: none was recorded, and none is now. The whole ledger is verified first: a state set back by hand would hide
+    /// what is unresolved.
+    ///
+    /// # Errors
+    /// `RECEIPT_TABLE_CHANGED`, `LEDGER_TAMPERED`.
+    async fn rebind_receipts(&self, to: ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>>;
 
     /// Proposals, newest first.
     async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>>;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::guard::ColumnType;
+use crate::guard::{ColumnType, ReceiptTable};
 use crate::primitives::{Digest, Identifier, Instant};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
 
@@ -125,6 +125,39 @@ pub struct Advance {
     pub job: Option<WritebackJob>,
     /// A receipt recorded with it.
     pub receipt: Option<NewReceipt>,
+    /// For a claim: where the source keeps its receipts. Recorded with the first one of that source.
+    pub receipts_in: Option<ReceiptsIn>,
+}
+
+/// Where a source keeps its receipts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptsIn {
+    /// The source.
+    pub source: String,
+    /// The table.
+    pub table: ReceiptTable,
+}
+
+impl ReceiptsIn {
+    /// Refuses another table than the recorded one: what landed under that would not be seen in this.
+    ///
+    /// # Errors
+    /// `RECEIPT_TABLE_CHANGED`.
+    pub fn same_as(&self, recorded: &ReceiptTable) -> Result<()> {
+        if *recorded == self.table {
+            return Ok(());
+        }
+        Err(self.changed(recorded, "a receipt in the first would not be seen in the second, and nothing was sent"))
+    }
+
+    /// The refusal, with the reason in words.
+    pub(crate) fn changed(&self, recorded: &ReceiptTable, why: impl fmt::Display) -> Error {
+        Error::new(Code::ReceiptTableChanged)
+            .with("source", &self.source)
+            .with("recorded", recorded.sql())
+            .with("configured", self.table.sql())
+            .with("why", why)
+    }
 }
 
 /// A receipt to be recorded.

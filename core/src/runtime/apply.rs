@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::executor::{Ended, Execution};
 use crate::fault_point;
 use crate::guard::{Purpose, SourceReceipt};
-use crate::ledger::{Advance, NewReceipt, ProposalRecord, ReceiptRecord, Standing};
+use crate::ledger::{Advance, NewReceipt, ProposalRecord, ReceiptRecord, ReceiptsIn, Standing};
 use crate::primitives::{Identifier, Instant};
 use crate::protocol::{Event, ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus, State, WritebackJob};
 
@@ -82,7 +82,7 @@ impl Runtime {
     ///
     /// # Errors
     /// `PROPOSAL_NOT_APPROVED`, `APPROVAL_EXPIRED`, `ROLE_REQUIRED`, `SELF_APPROVAL`, `CONTRACT_CHANGED`,
-    /// `ATTEMPT_IN_FLIGHT`, `ROW_BUSY`, `EXECUTOR_NOT_AVAILABLE`, `LEDGER_TAMPERED`; and with the proposal back in
+    /// `ATTEMPT_IN_FLIGHT`, `ROW_BUSY`, `RECEIPT_TABLE_CHANGED`, `EXECUTOR_NOT_AVAILABLE`, `LEDGER_TAMPERED`; and with the proposal back in
     /// `approved`, whatever the source answered: `SOURCE_BUSY`, `SOURCE_REJECTED`, `RECEIPT_TABLE_MISSING`,
     /// `STORED_VALUE_DIFFERS`, `MULTI_ROW_WRITE_BLOCKED`, `IDEMPOTENCY_KEY_REUSED`.
     pub async fn apply(&self, proposal_id: &str, options: &ApplyOptions) -> Result<Applied> {
@@ -154,7 +154,14 @@ impl Runtime {
             let job = self.derive_job(&record, options, now)?;
             let mut execution =
                 Execution { change_set: record.change_set.clone(), facts: record.facts.clone(), job, purpose, now };
+            let receipts_in =
+                executor.receipts().map(|table| ReceiptsIn { source: capability.source.clone(), table: table.clone() });
             if options.dry_run {
+                if let Some(place) = &receipts_in
+                    && let Some(recorded) = self.ledger.receipts_table(&place.source).await?
+                {
+                    place.same_as(&recorded)?;
+                }
                 execution.purpose = Purpose::DryRun;
                 return match executor.execute(execution).await? {
                     Ended::Rehearsed(None) => Ok(Applied { ending: Ending::WouldApply, receipt: None, record }),
@@ -182,6 +189,7 @@ impl Runtime {
                 decision: None,
                 job: Some(execution.job.clone()),
                 receipt: None,
+                receipts_in,
             };
             let standing = claim.standing.clone();
             let Some(claimed) = self.ledger.advance(claim).await? else { continue };
@@ -310,6 +318,7 @@ impl Runtime {
             decision: None,
             job: None,
             receipt,
+            receipts_in: None,
         };
         let recorded = self.ledger.advance(advance).await?;
         fault_point!("fault:apply.recorded");

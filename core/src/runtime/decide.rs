@@ -185,6 +185,7 @@ impl Runtime {
             decision,
             job: None,
             receipt: None,
+            receipts_in: None,
         };
         self.ledger.advance(advance).await
     }

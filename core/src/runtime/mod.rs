@@ -26,7 +26,7 @@ use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
 use crate::executor::{Executor, SqlUpdate};
 use crate::guard::ReceiptTable;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, ReceiptsIn};
 use crate::primitives::{Clock, IdSource, Identifier, Secret, SystemClock, SystemIds};
 
 /// Everything a proposal's life needs: a contract, a ledger, and where time, ids and environment come from.
@@ -105,6 +105,20 @@ impl Runtime {
             Some(database) => Ok(Arc::clone(database)),
             None => open_database(source, variable, &self.environment),
         }
+    }
+
+    /// Accepts that the contract names another receipts table for a source than the ledger has recorded, if nothing of
+    /// that source is approved or unresolved. Answers the table before and the one from now on; nothing is sent to the
+    /// source, and no receipt is moved.
+    ///
+    /// # Errors
+    /// `SOURCE_NOT_FOUND`, `RECEIPT_TABLE_CHANGED`, `ACTOR_INVALID`, `LEDGER_TAMPERED`.
+    pub async fn rebind_receipts(&self, source: &str, actor: &str) -> Result<(Option<ReceiptTable>, ReceiptTable)> {
+        decide::check_name("whoever changes a receipts table", actor)?;
+        let table = receipts_table(self.source(source)?)?;
+        let to = ReceiptsIn { source: source.to_owned(), table: table.clone() };
+        let before = self.ledger.rebind_receipts(to, actor, self.clock.now()).await?;
+        Ok((before, table))
     }
 
     /// The executor of a capability.

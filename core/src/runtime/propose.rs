@@ -296,8 +296,9 @@ fn expected_version(capability: &Capability, found: &Found) -> Result<ColumnValu
             if value == Scalar::Null {
                 return Err(Error::new(Code::VersionIsNull).with("column", column));
             }
-            // The storage class of SQLite, or the type of Postgres.
-            let declared = found.row.types.get(column).map_or("", ColumnType::as_str);
+            // The storage class of SQLite, or the type of Postgres: a domain compares as what is below it.
+            let declared = found.row.plain_types.get(column).or_else(|| found.row.types.get(column));
+            let declared = declared.map_or("", ColumnType::as_str);
             let class = if matches!(declared, "real" | "double precision") { declared } else { class };
             if matches!(class, "real" | "double precision") {
                 return Err(Error::new(Code::VersionTypeUnsupported).with("column", column).with("class", class));

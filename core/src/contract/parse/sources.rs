@@ -3,7 +3,7 @@
 use super::reader::{At, Findings};
 use super::{Names, capabilities::engine_of};
 use crate::contract::diagnostics as d;
-use crate::contract::types::{Mode, Source};
+use crate::contract::types::{Engine, Mode, Source};
 use crate::primitives::Identifier;
 
 pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names) {
@@ -52,6 +52,10 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
     let receipts_schema = signoff
         .as_ref()
         .and_then(|signoff| findings.optional(signoff, "receipts_schema", &d::INVALID_RECEIPTS_SCHEMA, At::identifier));
+    let elsewhere = receipts_schema.as_ref().is_some_and(|schema| schema.as_str() != "main");
+    if let Some(signoff) = signoff.as_ref().filter(|_| engine == Some(Engine::Sqlite) && elsewhere) {
+        findings.report(&d::SQLITE_SCHEMA_NOT_MAIN, signoff.spot_of("receipts_schema"));
+    }
     Some(Source {
         name: name.to_owned(),
         engine: engine?,

@@ -40,6 +40,7 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
         ("/sources/billing_app/statement_timeout_ms", json!(2_147_483_648_u64), "INVALID_TIMEOUT", "="),
         ("/sources/billing_app/ssl", json!({"rejectUnauthorized": true}), "INERT_SETTING", "="),
         ("/sources/billing_app/signoff/receipts_schema", json!("a b"), "INVALID_RECEIPTS_SCHEMA", "="),
+        ("/sources/billing_app/signoff/receipts_schema", json!("temp"), "SQLITE_SCHEMA_NOT_MAIN", "="),
         ("/sources/billing_app/signoff/create_receipts", json!("yes"), "INVALID_BOOLEAN", "="),
         ("/sources/billing_app/signoff/create_receipt", json!(true), "UNKNOWN_FIELD", "="),
         ("/sources/billing_app/database_url", json!("x"), "INLINE_DATABASE_URL_FORBIDDEN", "="),

@@ -102,6 +102,16 @@ impl Address {
         Some(Self { options, names, digest: Digest::of(address.as_bytes()) })
     }
 
+    /// Tells addresses apart.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What a connection is opened with.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     /// The pool of this address on the present runtime.
     pub(super) fn pool(&self) -> Result<Pool, Failure> {
         let key = (tokio::runtime::Handle::current().id(), self.digest);

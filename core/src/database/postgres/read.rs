@@ -18,7 +18,7 @@ impl PostgresDatabase {
         let more =
             format!("SET LOCAL search_path = pg_catalog; {columns}; SET LOCAL search_path TO DEFAULT; {settings}");
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let (mut session, mut rows) = self.begin(begin, &more).await.map_err(|failure| self.explain(failure))?;
+        let (mut session, mut rows) = self.opened(begin, &more).await?;
         rows.pop();
         let found = self.read_in(&mut session, read, &rows).await;
         // Nothing was written; a connection that cannot say so is closed.
@@ -46,7 +46,10 @@ impl PostgresDatabase {
             table.iter().map(|(column, known)| ((*column).clone(), known.column_type.clone())).collect();
 
         let Some(row) = self.select(session, read, &types).await? else { return Ok(None) };
-        let mut found = RowRead { values: BTreeMap::new(), classes: BTreeMap::new(), types, normal: BTreeMap::new() };
+        let domains = table.iter().filter(|(_, known)| known.is_domain);
+        let plain_types = domains.map(|(column, known)| ((*column).clone(), known.plain_type.clone())).collect();
+        let (values, classes, normal) = Default::default();
+        let mut found = RowRead { values, classes, types, plain_types, normal };
         let typed: Vec<_> = read.columns.iter().map(|column| (column, found.types.get(column))).collect();
         for (column, _, scalar) in Dialect::Postgres.scalars(&row, typed)? {
             found.values.insert(column.clone(), scalar);

@@ -5,6 +5,7 @@
 mod chain;
 mod open;
 mod read;
+mod receipt_table;
 mod schema;
 mod verify;
 mod write;
@@ -21,10 +22,11 @@ use tokio::sync::oneshot;
 
 use super::{
     Advance, Advanced, Checkpoint, EvidenceRecord, Ledger, LedgerStats, NewProposal, NewRead, ProposalFilter,
-    ProposalRecord, ProposalSummary, ReceiptFilter, ReceiptRecord, Recorded, Verified,
+    ProposalRecord, ProposalSummary, ReceiptFilter, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
-use crate::primitives::{MacKey, Redactor};
+use crate::guard::ReceiptTable;
+use crate::primitives::{Instant, MacKey, Redactor};
 
 /// The embedded ledger.
 #[derive(Debug)]
@@ -121,6 +123,16 @@ impl Ledger for SqliteLedger {
 
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
         self.call(move |store| write::advance(store, &advance)).await
+    }
+
+    async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>> {
+        let source = source.to_owned();
+        self.call(move |store| receipt_table::recorded(store, &source)).await
+    }
+
+    async fn rebind_receipts(&self, to: ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>> {
+        let actor = actor.to_owned();
+        self.call(move |store| receipt_table::rebind(store, &to, &actor, at)).await
     }
 
     async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>> {

@@ -271,6 +271,8 @@ fn connect(
     for planted in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
         connection.set_db_config(planted, false).failed()?;
     }
+    // A plan that depends on what is bound would be made anew at every call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).failed()?;
     connection.busy_timeout(BUSY_TIMEOUT).failed()?;
     connection.set_prepared_statement_cache_capacity(64);
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::chain::{Head, ROOT, Sealed, StoredEvent, check, head, tampered, within};
-use super::schema::FORMAT;
+use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
@@ -200,7 +200,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
 }
 
 /// One event, checked against its predecessor, its rows and the key.
-fn check_event(connection: &Connection, key: &MacKey, seq: u64) -> Result<StoredEvent> {
+pub(super) fn check_event(connection: &Connection, key: &MacKey, seq: u64) -> Result<StoredEvent> {
     let event = connection
         .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
         .and_then(|mut statement| statement.query_row([seq], event_row))
@@ -261,7 +261,7 @@ pub(super) fn decision(connection: &Connection, key: &MacKey, seq: u64) -> Resul
     parse(&document, seq).map(Some)
 }
 
-fn parse<T: DeserializeOwned>(document: &str, seq: u64) -> Result<T> {
+pub(super) fn parse<T: DeserializeOwned>(document: &str, seq: u64) -> Result<T> {
     serde_json::from_str(document).map_err(|_| tampered(format!("event {seq}"), "a document does not parse"))
 }
 
@@ -364,7 +364,7 @@ pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     let connection = &store.connection;
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).failed();
     let mut rows = BTreeMap::new();
-    for table in ["events", "proposals", "evidence", "query_audit", "approvals", "writeback_jobs", "receipts"] {
+    for table in COVERED.iter().map(|(table, _)| *table).chain(["events"]) {
         rows.insert(table.to_owned(), count(&format!("SELECT count(*) FROM {table}"))?);
     }
     let mut states = BTreeMap::new();

@@ -32,6 +32,9 @@ CREATE TABLE query_audit (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRIC
 CREATE TABLE approvals (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, mac BLOB NOT NULL) STRICT;
 CREATE TABLE writeback_jobs (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
 CREATE TABLE receipts (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, details TEXT) STRICT;
+", "
+CREATE TABLE receipt_tables (seq INTEGER PRIMARY KEY, source TEXT NOT NULL, document TEXT NOT NULL) STRICT;
+CREATE INDEX receipt_tables_source ON receipt_tables (source);
 "];
 
 /// The columns of each table that an event's digest covers, in order; `$` stands for the table.
@@ -42,6 +45,7 @@ pub(super) const COVERED: &[(&str, &[&str])] = &[
     ("approvals", &["$.document", "hex($.mac)"]),
     ("writeback_jobs", &["$.document"]),
     ("receipts", &["$.document", "$.details"]),
+    ("receipt_tables", &["$.source", "$.document"]),
 ];
 
 /// Every object of the schema as the steps make it. `None` if even an empty database could not be made.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::chain::{Draft, Head, Sealed, append, head, standing_text, within};
 use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
+use super::receipt_table;
 use super::schema::check_schema;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
@@ -316,6 +317,9 @@ pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanc
         let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
 
         let seq = previous.size + 1;
+        if let Some(place) = &step.receipts_in {
+            receipt_table::hold(connection, key, seq, place)?;
+        }
         insert_rows(connection, key, seq, step)?;
         fault_point!("fault:ledger.rows");
         let standing = standing_text(&step.standing)?;

@@ -18,13 +18,18 @@ const PROPOSALS: u32 = 1_000;
 const STARTS: usize = 200;
 
 fn main() {
-    println!("| what | measured | baseline in the same run | ratio or goal |");
-    println!("|---|---|---|---|");
-    if std::env::var_os("ONLYPG").is_none() {
+    // `bench postgres` runs that table alone.
+    let only: Option<String> = std::env::args().nth(1);
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("lifecycle") {
+        println!("| what | measured | baseline in the same run | ratio or goal |");
+        println!("|---|---|---|---|");
         start();
         lifecycle();
     }
-    postgres::run();
+    if wanted("postgres") {
+        postgres::run();
+    }
 }
 
 /// The median of so many runs of a command, without its output.
