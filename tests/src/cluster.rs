@@ -1,7 +1,7 @@
 //! A throwaway Postgres cluster for one test binary; each test has a database of its own on it. The application's side
 //! goes through `psql`, so that no code of ours checks itself.
 
-use std::io::{BufReader, Write};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
@@ -54,8 +54,17 @@ pub fn unprivileged(program: &Path) -> Command {
     command
 }
 
+/// A folder of a server's own.
+pub(crate) fn own_folder(prefix: &str) -> PathBuf {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap().keep();
+    if Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n") {
+        assert!(Command::new("chown").arg("nobody:nogroup").arg(&folder).status().unwrap().success());
+    }
+    folder
+}
+
 /// Runs a script that starts a server and ends it when its standard input closes.
-fn keep(script: &str, bin: &Path, folder: &Path) -> Child {
+pub(crate) fn keep(script: &str, bin: &Path, folder: &Path) -> Child {
     unprivileged(Path::new("/bin/sh"))
         .args(["-c", script, "sh"])
         .arg(bin)
@@ -76,8 +85,7 @@ impl Cluster {
             .get_or_init(|| match binaries() {
                 Some(bin) => Some(Self::start(bin)),
                 None => {
-                    assert!(std::env::var_os("SIGNOFF_REQUIRE_ALL").is_none(), "no Postgres server to test against");
-                    eprintln!("skipped: no Postgres server here (install `postgresql`, or set SIGNOFF_PG_BIN)");
+                    crate::skip("no Postgres server here (install `postgresql`, or set SIGNOFF_PG_BIN)");
                     None
                 }
             })
@@ -108,10 +116,7 @@ impl Cluster {
     }
 
     fn start(bin: PathBuf) -> Self {
-        let folder = tempfile::Builder::new().prefix("signoff-pg-").tempdir().unwrap().keep();
-        if Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n") {
-            assert!(Command::new("chown").arg("nobody:nogroup").arg(&folder).status().unwrap().success());
-        }
+        let folder = own_folder("signoff-pg-");
         let data = folder.join("data");
         let made = unprivileged(&bin.join("initdb"))
             .args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
@@ -138,12 +143,22 @@ impl Cluster {
         }
     }
 
+    /// What the server wrote.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// Makes a database that nobody else has; answers its name.
     pub fn database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.psql("postgres", &format!("CREATE DATABASE {name}")).unwrap();
         name
+    }
+
+    /// The folder with its socket.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Runs SQL as the superuser; answers its rows, values parted by `|`, or what went wrong.
@@ -156,11 +171,17 @@ impl Cluster {
     }
 
     /// A session that runs what is written to it.
-    pub fn session(&self, database: &str) -> (Child, BufReader<ChildStdout>) {
+    pub fn session(&self, database: &str) -> Session {
+        Session::start(self.client(database))
+    }
+
+    /// The same through a server of another kind, which listens in this folder.
+    pub fn session_through(&self, folder: &Path, port: u16, database: &str) -> Session {
         let mut command = self.client(database);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
-        let said = BufReader::new(child.stdout.take().expect("its output"));
-        (child, said)
+        command.arg("-h").arg(folder).arg("-p").arg(port.to_string());
+        // A pooler takes no options, and what is tried through one may fail.
+        command.env_remove("PGOPTIONS").stderr(Stdio::null());
+        Session::start(command)
     }
 
     fn client(&self, database: &str) -> Command {
@@ -201,5 +222,41 @@ impl Cluster {
         self.wait_for("port=5433", "standby.log");
         // Held open until this process ends.
         std::mem::forget(keeper);
+    }
+}
+
+/// A `psql` that listens.
+#[derive(Debug)]
+pub struct Session {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Session {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
+        let said = BufReader::new(child.stdout.take().expect("its output"));
+        Self { child, said }
+    }
+
+    /// Runs SQL, one statement after the other; answers the rows when all of it was done.
+    pub fn say(&mut self, sql: &str) -> Vec<String> {
+        writeln!(self.child.stdin.as_mut().expect("its input"), "{sql}\n\\echo (done)").expect("it reads");
+        let mut rows = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).expect("what it says") > 0, "psql ended at {sql}");
+            match line.trim_end_matches('\n') {
+                "(done)" => return rows,
+                row => rows.push(row.to_owned()),
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }

@@ -3,10 +3,12 @@
 
 pub mod cluster;
 pub mod library;
+pub mod pooler;
 pub mod shop;
 pub mod source;
 mod workspace;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -75,6 +77,13 @@ pub fn binary(variable: &str, below_target: &str) -> PathBuf {
     };
     assert!(path.is_file(), "{} is not built: run `make test`, or set {variable}", path.display());
     path
+}
+
+/// Says why a test is not run here. It is said past the harness, which shows only what failed; with SIGNOFF_REQUIRE_ALL it
+/// is a failure.
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("SIGNOFF_REQUIRE_ALL").is_none(), "{reason}");
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
 /// A number of rounds: small by default, whole with SIGNOFF_FULL=1.

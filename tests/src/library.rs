@@ -1,13 +1,18 @@
-//! The library on a workspace's files, as an application embeds it.
+//! The library on a workspace's files, as an application embeds it; in this process, and in several at once.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
+use serde_json::Value;
 use signoff::Runtime;
 use signoff::contract::Contract;
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{Clock, SystemIds};
 use signoff::runtime::Environment;
+
+use crate::Workspace;
 
 /// The ledger of this name in a workspace's folder, made if there is none.
 pub fn ledger(folder: &Path, name: &str, clock: &dyn Clock) -> Arc<SqliteLedger> {
@@ -36,4 +41,47 @@ pub fn environment(address: String) -> Environment {
 /// Runs one call to its end on this thread.
 pub fn block<T>(call: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(call)
+}
+
+/// Starts a `hammer` for each list of arguments, its source at this address, lets them begin together, and answers what
+/// each said.
+pub fn hammer(workspace: &Workspace, program: &Path, address: &str, all: &[Vec<String>]) -> Vec<Vec<Value>> {
+    let folder = workspace.path("").display().to_string();
+    let mut started: Vec<_> = all
+        .iter()
+        .map(|arguments| {
+            let mut command = workspace.command_of(program);
+            command.env("BILLING_APP_READ_URL", address).env("BILLING_APP_WRITE_URL", address);
+            command.arg(&arguments[0]).arg(&folder).args(&arguments[1..]);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a hammer starts");
+            let out = BufReader::new(child.stdout.take().expect("its output"));
+            (child, out)
+        })
+        .collect();
+    for (_, out) in &mut started {
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+    }
+    for (child, _) in &mut started {
+        child.stdin.take().expect("its input").write_all(b"\n").expect("it reads");
+    }
+    let mut said = Vec::new();
+    for (mut child, mut out) in started {
+        let mut text = String::new();
+        out.read_to_string(&mut text).expect("what it says");
+        assert!(child.wait().expect("it ends").success(), "a hammer broke");
+        said.push(serde_json::from_str(&text).expect("JSON"));
+    }
+    said
+}
+
+/// Words as arguments.
+pub fn texts<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+/// How many answers are this word.
+pub fn count(answers: &[Value], word: &str) -> usize {
+    answers.iter().filter(|answer| *answer == word).count()
 }

@@ -2,9 +2,7 @@
 //! them. Signoff never writes to a counter: `effects` gets a row whenever an invoice's value really changed, `executions`
 //! one for every UPDATE that ran.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use rusqlite::Connection;
 use signoff::database::{Database, PostgresDatabase, SqliteDatabase};
 use signoff::primitives::Secret;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Session};
 use crate::shop::sqlite::plain;
 
 /// The demo's contract: the billing capabilities on SQLite.
@@ -181,10 +179,9 @@ impl Source {
                 Held::Sqlite(connection)
             }
             Self::Postgres { cluster, name } => {
-                let (child, said) = cluster.session(name);
-                let mut held = Held::Postgres(child, said);
-                held.say(&format!("BEGIN; {sql};"));
-                held
+                let mut session = cluster.session(name);
+                session.say(&format!("BEGIN; {sql};"));
+                Held::Postgres(session)
             }
         }
     }
@@ -195,31 +192,15 @@ pub enum Held {
     /// On a connection of its own.
     Sqlite(Connection),
     /// In a `psql` that listens.
-    Postgres(Child, BufReader<ChildStdout>),
+    Postgres(Session),
 }
 
 impl Held {
     /// Ends it, so that its changes count.
-    pub fn commit(mut self) {
-        self.say("COMMIT;");
-        if let Self::Postgres(mut child, _) = self {
-            drop(child.stdin.take());
-            assert!(child.wait().expect("psql ends").success());
-        }
-    }
-
-    /// Runs SQL; returns when it was done.
-    fn say(&mut self, sql: &str) {
+    pub fn commit(self) {
         match self {
-            Self::Sqlite(connection) => connection.execute_batch(sql).expect("it runs"),
-            Self::Postgres(child, said) => {
-                writeln!(child.stdin.as_mut().expect("its input"), "{sql}\n\\echo done").expect("it reads");
-                let mut line = String::new();
-                while line != "done\n" {
-                    line.clear();
-                    assert!(said.read_line(&mut line).expect("what it says") > 0, "psql ended at {sql}");
-                }
-            }
+            Self::Sqlite(connection) => connection.execute_batch("COMMIT").expect("a commit"),
+            Self::Postgres(mut session) => drop(session.say("COMMIT;")),
         }
     }
 }

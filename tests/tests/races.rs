@@ -1,9 +1,7 @@
 //! Everything at once: many hands on one proposal, two ledgers on one source, two changes to one row.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::process::Stdio;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use signoff::ledger::{Advance, Decision, Ledger, ProposalRecord, Standing};
 use signoff::primitives::{Clock, Instant};
 use signoff::protocol::{Event, State};
 use signoff::runtime::{Approver, Caller, Seen};
-use signoff_tests::library::{block, ledger, runtime};
+use signoff_tests::library::{self, block, count, ledger, runtime, texts};
 use signoff_tests::{Engine, Workspace, binary, on_each_engine, rounds};
 
 on_each_engine!(
@@ -26,43 +24,8 @@ on_each_engine!(
     a_row_hash_guards_a_row_without_a_version,
 );
 
-/// Starts a hammer for each list of arguments, lets them begin together, and answers what each said.
 fn hammer(workspace: &Workspace, all: &[Vec<String>]) -> Vec<Vec<Value>> {
-    let folder = workspace.path("").display().to_string();
-    let mut started: Vec<_> = all
-        .iter()
-        .map(|arguments| {
-            let mut command = workspace.command_of(env!("CARGO_BIN_EXE_hammer").as_ref());
-            command.arg(&arguments[0]).arg(&folder).args(&arguments[1..]);
-            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a hammer starts");
-            let out = BufReader::new(child.stdout.take().expect("its output"));
-            (child, out)
-        })
-        .collect();
-    for (_, out) in &mut started {
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
-    }
-    for (child, _) in &mut started {
-        child.stdin.take().expect("its input").write_all(b"\n").expect("it reads");
-    }
-    let mut said = Vec::new();
-    for (mut child, mut out) in started {
-        let mut text = String::new();
-        out.read_to_string(&mut text).expect("what it says");
-        assert!(child.wait().expect("it ends").success(), "a hammer broke");
-        said.push(serde_json::from_str(&text).expect("JSON"));
-    }
-    said
-}
-
-fn texts<const N: usize>(words: [&str; N]) -> Vec<String> {
-    words.map(str::to_owned).to_vec()
-}
-
-fn count(answers: &[Value], word: &str) -> usize {
-    answers.iter().filter(|answer| *answer == word).count()
+    library::hammer(workspace, env!("CARGO_BIN_EXE_hammer").as_ref(), &workspace.source.address(), all)
 }
 
 fn verify(workspace: &Workspace, ledger: &str) {

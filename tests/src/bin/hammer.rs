@@ -1,4 +1,4 @@
-//! One of several processes that do the same at the same moment: `hammer apply|propose FOLDER LEDGER …`.
+//! One of several processes that do the same at the same moment: `hammer apply|propose|change FOLDER LEDGER …`.
 //!
 //! It prepares everything, prints `ready`, and begins when its standard input has a line. It ends by printing what each
 //! call answered, as a JSON array.
@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use serde_json::{Value, json};
 use signoff::Runtime;
 use signoff::primitives::SystemClock;
-use signoff::runtime::{ApplyOptions, Caller, Ending};
+use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Seen};
 use signoff_tests::library::{block, ledger, runtime};
 
 fn main() {
@@ -22,6 +22,9 @@ fn main() {
         }
         ["propose", folder, name, first, count] => {
             propose(Path::new(folder), name, first.parse().expect("first"), count.parse().expect("count"))
+        }
+        ["change", folder, name, first, count] => {
+            change(Path::new(folder), name, first.parse().expect("first"), count.parse().expect("count"))
         }
         other => panic!("not a way to hammer: {other:?}"),
     };
@@ -94,4 +97,41 @@ fn propose(folder: &Path, name: &str, first: u32, count: u32) -> Vec<Value> {
         }
         answers
     })
+}
+
+/// Proposes, approves and applies a waiver for each of so many invoices, eight at a time.
+fn change(folder: &Path, name: &str, first: u32, count: u32) -> Vec<Value> {
+    const HANDS: u32 = 8;
+    let runtime = runtime(folder, &address(), ledger(folder, name, &SystemClock), Arc::new(SystemClock));
+    wait_for_the_others();
+    block(async {
+        let hand = |hand: u32| {
+            let runtime = runtime.clone();
+            tokio::spawn(async move {
+                let mut answers = Vec::new();
+                for n in (first + hand..first + count).step_by(HANDS as usize) {
+                    answers.push(match change_one(&runtime, n).await {
+                        Ok(ending) => json!(word(&ending)),
+                        Err(error) => json!(error.code()),
+                    });
+                }
+                answers
+            })
+        };
+        let hands: Vec<_> = (0..HANDS).map(hand).collect();
+        let mut answers = Vec::new();
+        for hand in hands {
+            answers.extend(hand.await.expect("no panic"));
+        }
+        answers
+    })
+}
+
+async fn change_one(runtime: &Runtime, n: u32) -> signoff::Result<Ending> {
+    let arguments = json!({ "invoice_id": format!("INV-{n}"), "reason": "we were late" }).to_string();
+    let set = runtime.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract).await?.change_set;
+    let seen = Seen { proposal_id: set.proposal_id, hash: set.integrity.proposal_hash, version: 1 };
+    let lead = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: false };
+    runtime.approve(&seen, &lead, None).await?;
+    Ok(runtime.apply(&seen.proposal_id, &ApplyOptions::default()).await?.ending)
 }

@@ -116,6 +116,14 @@ fn a_type_or_collation_that_calls_other_bytes_equal_makes_nothing_equal() {
         ("", "text", "abc "),
         ("", "varchar(10)", "abc "),
     ] {
+        if before == nocase
+            && shop!(Shop::bare("")).one("SELECT count(*) FROM pg_collation WHERE collprovider = 'i'") == "0"
+        {
+            signoff_tests::skip(
+                "this server was built without ICU, so there is no collation that calls other bytes equal",
+            );
+            continue;
+        }
         let items = format!(
             "{before} CREATE TABLE items (id {kind} PRIMARY KEY, tenant_id {kind}, status {kind}, version {kind});
              INSERT INTO items VALUES ('abc', 'acme', 'abc', 'abc');"

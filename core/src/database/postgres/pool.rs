@@ -92,7 +92,8 @@ impl Address {
             }
             _ => address.to_owned(),
         };
-        let options = PgConnectOptions::from_str(&spoken).ok()?.disable_statement_logging();
+        // A pooler refuses a session over a setting that it does not know. Each transaction of ours makes this one itself.
+        let options = PgConnectOptions::from_str(&spoken).ok()?.disable_statement_logging().extra_float_digits(None);
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("signoff"),
