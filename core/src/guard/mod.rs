@@ -13,9 +13,11 @@
 
 mod compare;
 mod dialect;
+mod failure;
 mod job;
 mod machine;
 mod receipt;
+mod wire;
 
 pub use compare::row_hash;
 pub use dialect::{ColumnType, Dialect, Normal};

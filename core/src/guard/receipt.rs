@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Code, Result};
 use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical};
@@ -14,6 +15,14 @@ pub struct ReceiptTable {
 }
 
 impl ReceiptTable {
+    /// v1's name for the receipts of an application's own handler, in this schema.
+    ///
+    /// # Errors
+    /// None in practice: the name is an identifier.
+    pub fn of_handlers(schema: Identifier) -> Result<Self> {
+        Ok(Self { schema, name: Identifier::new("synapsor_handler_receipts")? })
+    }
+
     /// v1's name, in this schema.
     ///
     /// # Errors
@@ -38,6 +47,8 @@ pub enum ReceiptStatus {
     Applied,
     /// The row had changed; nothing was written.
     Conflict,
+    /// The author's function refused the change for good; nothing was written.
+    Failed,
     /// The key was taken so that the change can never land.
     Canceled,
 }
@@ -65,6 +76,9 @@ pub struct SourceReceipt {
     /// The column that had changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub column: Option<Identifier>,
+    /// What the author of a handler wants to be remembered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub details: Option<Value>,
     /// When.
     pub completed_at: Instant,
 }
