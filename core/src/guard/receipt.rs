@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dialect::Dialect;
 use crate::error::{Code, Result};
 use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical};
 
@@ -15,12 +16,14 @@ pub struct ReceiptTable {
 }
 
 impl ReceiptTable {
-    /// v1's name for the receipts of an application's own handler, in this schema.
+    /// Where an application's own handler keeps its receipts: `schema.table`, a table of the dialect's default schema
+    /// (`public`, on SQLite `main`), or v1's name `synapsor_handler_receipts` in that.
     ///
     /// # Errors
-    /// None in practice: the name is an identifier.
-    pub fn of_handlers(schema: Identifier) -> Result<Self> {
-        Ok(Self { schema, name: Identifier::new("synapsor_handler_receipts")? })
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn of_handlers(dialect: Dialect, name: Option<&str>) -> Result<Self> {
+        let (schema, name) = dialect.qualified(name.unwrap_or("synapsor_handler_receipts"))?;
+        Ok(Self { schema, name })
     }
 
     /// v1's name, in this schema.

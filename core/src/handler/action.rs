@@ -112,11 +112,7 @@ impl HandlerConfig {
     /// # Errors
     /// `UNSAFE_IDENTIFIER`.
     pub fn receipt_table(&self) -> Result<ReceiptTable> {
-        let default = default_schema(self.dialect)?;
-        match &self.receipts {
-            None => ReceiptTable::of_handlers(default),
-            Some(text) => qualified(text, default).map(|(schema, name)| ReceiptTable { schema, name }),
-        }
+        ReceiptTable::of_handlers(self.dialect, self.receipts.as_deref())
     }
 }
 
@@ -140,7 +136,7 @@ impl Registered {
         if action.version.is_none() && action.compare.is_empty() {
             return Err(at("nothing tells whether the row changed: name the version column, or columns to compare"));
         }
-        let (schema, table) = qualified(&action.table, default_schema(dialect)?)?;
+        let (schema, table) = dialect.qualified(&action.table)?;
         Ok(Self { action, schema, table })
     }
 
@@ -218,20 +214,6 @@ impl Registered {
                 .with("problem", "it does not say allowed_columns, and this action is not registered with any")),
             None => Ok(action.allow.clone()),
         }
-    }
-}
-
-fn default_schema(dialect: Dialect) -> Result<Identifier> {
-    Identifier::new(match dialect {
-        Dialect::Sqlite => "main",
-        Dialect::Postgres => "public",
-    })
-}
-
-fn qualified(text: &str, default: Identifier) -> Result<(Identifier, Identifier)> {
-    match text.split_once('.') {
-        Some((schema, table)) => Ok((Identifier::new(schema)?, Identifier::new(table)?)),
-        None => Ok((default, Identifier::new(text)?)),
     }
 }
 

@@ -67,6 +67,19 @@ pub struct Normal {
 }
 
 impl Dialect {
+    /// Schema and table of `schema.table`; of `table`, in the schema that a table is in if nobody says another.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn qualified(self, name: &str) -> Result<(Identifier, Identifier)> {
+        let default = match self {
+            Self::Sqlite => "main",
+            Self::Postgres => "public",
+        };
+        let (schema, table) = name.split_once('.').unwrap_or((default, name));
+        Ok((Identifier::new(schema)?, Identifier::new(table)?))
+    }
+
     /// The nth placeholder, from 1.
     pub(super) fn placeholder(self, n: usize) -> String {
         match self {
