@@ -38,6 +38,8 @@ impl Response {
         details.insert("message".to_owned(), error.message().into());
         details.insert("retryable".to_owned(), error.retryable().into());
         details.extend(error.help().map(|help| ("help".to_owned(), help.into())));
+        // Whole: a message cuts long fields.
+        details.extend(error.field("ddl").map(|ddl| ("ddl".to_owned(), ddl.into())));
         let body = json!({ "status": "failed", "rows_affected": 0, "source_database_mutated": false,
             "safe_error_code": info.code, "details": details });
         let mut response = Self::json(info.http, &body);
