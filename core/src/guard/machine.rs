@@ -227,6 +227,12 @@ impl Guard {
         &self.job
     }
 
+    /// The job's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        self.fingerprint
+    }
+
     /// The row as it is locked: key, tenant, version and what is compared. Empty before [`Step::Effect`].
     #[must_use]
     pub fn locked(&self) -> &BTreeMap<Identifier, Scalar> {

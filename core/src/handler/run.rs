@@ -11,7 +11,7 @@ use super::result::AuthorResult;
 use crate::error::{Error, Result};
 use crate::guard::{self, Failure, Guard, GuardJob, ReceiptStatus, Statement};
 use crate::primitives::json::{self, Node, NodeValue};
-use crate::primitives::{Identifier, Scalar};
+use crate::primitives::{Digest, Identifier, Scalar};
 
 /// What the adapter does next. As JSON: `{"step": "run", "sql": …}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -166,6 +166,13 @@ impl HandlerGuard {
     #[must_use]
     pub fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// What makes the request this change and no other: `sha256:` and hex over its tenant, action, target, object, patch,
+    /// allow-list, expected version and proposal hash.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        self.guard.fingerprint()
     }
 
     /// The step that is waited for.
