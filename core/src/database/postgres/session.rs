@@ -3,7 +3,7 @@
 //! Statements are prepared once for each connection, because planning is most of what they cost. The driver names them
 //! `sqlx_s_1`, `sqlx_s_2`, ..., and behind a pooler of transactions another client's statement can have that name: to
 //! bind our values to it would run it. So each text begins with a tag that only this connection uses, and each
-//! transaction first asks the server, which cannot change within it, whether all of them are still there. If not, the
+//! transaction first asks the server, which cannot change within it, whether all of them are there and no others. If not, the
 //! connection uses unnamed statements from then on, at one more round trip each, and so does every new one of its pool.
 
 use std::future::Future;
@@ -61,17 +61,18 @@ impl Session {
     /// Opens the transaction, and looks whether the server still has what was prepared.
     async fn begin(&mut self, batch: &str) -> Result<Rows, Failure> {
         let connection = self.connection.as_deref().ok_or(Failure::Lost)?;
-        let prepared = connection.inner.cached_statements_size();
-        if prepared == 0 || !connection.named() {
+        if !connection.named() {
             return self.batch(batch).await;
         }
+        let prepared = connection.inner.cached_statements_size().to_string();
+        // How many of the driver's names there are on this server, and how many of them are ours: both as many as we know.
         let proof = format!(
-            "SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() AS p WHERE pg_catalog.starts_with(p.statement, '{}')",
+            "SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE pg_catalog.strpos(p.statement, '{}') OPERATOR(pg_catalog.=) 1)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() AS p WHERE pg_catalog.strpos(p.name, 'sqlx_s_') OPERATOR(pg_catalog.=) 1",
             connection.tag
         );
         let mut rows = self.batch(&format!("{batch}; {proof}")).await?;
-        let found = rows.pop().into_iter().flatten().next().flatten();
-        if found.as_deref() != Some(prepared.to_string().as_str())
+        let found = rows.pop().unwrap_or_default();
+        if (found.len() != 2 || found.iter().any(|count| count.as_ref() != Some(&prepared)))
             && let Some(connection) = &mut self.connection
         {
             connection.forget_names();
