@@ -45,6 +45,7 @@ lint: ## format, clippy, core's features one by one, the docs, and what may be c
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features handler
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres

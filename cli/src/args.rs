@@ -55,6 +55,8 @@ pub enum Command {
     Store(Store),
     /// Prepare a source for writeback
     Writeback(Writeback),
+    /// Prepare the database of an application's own handler
+    Handler(Handler),
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +367,33 @@ pub struct WritebackGrants {
     pub writer_role: String,
 }
 
+#[derive(Debug, Args)]
+pub struct Handler {
+    #[command(subcommand)]
+    pub command: HandlerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HandlerCommand {
+    /// Print the SQL that creates the handler's receipts table, one statement a line
+    Migration(HandlerMigration),
+}
+
+#[derive(Debug, Args)]
+pub struct HandlerMigration {
+    /// The SQL to speak
+    #[arg(long, value_enum)]
+    pub dialect: SqlEngine,
+    /// The receipts table, SCHEMA.TABLE [default: public.synapsor_handler_receipts, on SQLite main]
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Also print what this role needs to use it
+    #[arg(long, value_name = "ROLE")]
+    pub writer_role: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SqlEngine {
     Postgres,
@@ -434,6 +463,7 @@ impl Arguments {
                 WritebackCommand::Migration(sql) => sql.json.json,
                 WritebackCommand::Grants(grants) => grants.sql.json.json,
             },
+            Command::Handler(Handler { command: HandlerCommand::Migration(migration) }) => migration.json.json,
         };
         short || self.global.format == Format::Json
     }

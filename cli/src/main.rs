@@ -41,6 +41,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Replay(replay) => commands::replay::run(global, replay, output).await,
         Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
+        Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Writeback(writeback) => commands::writeback::run(global, writeback, output).await,
     }
 }

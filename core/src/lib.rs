@@ -6,6 +6,7 @@
 //! # Features
 //! - `sqlite` (default): SQLite as a source and as the embedded ledger.
 //! - `runtime`: the proposal runtime without an engine.
+//! - `handler`: the helper that an application's own endpoint imports. No I/O either.
 //! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
 //! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.
 
@@ -21,6 +22,8 @@ pub mod executor;
 #[doc(hidden)]
 pub mod fault;
 pub mod guard;
+#[cfg(feature = "handler")]
+pub mod handler;
 #[cfg(feature = "runtime")]
 pub mod ledger;
 pub mod primitives;

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod library;
+pub mod mutants;
 pub mod pooler;
 pub mod shop;
 pub mod source;

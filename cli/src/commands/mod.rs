@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod config;
 pub mod demo;
+pub mod handler;
 pub mod proposals;
 pub mod propose;
 pub mod receipts;

@@ -37,7 +37,7 @@ fn receipts(arguments: &WritebackSql) -> Result<(Dialect, ReceiptTable)> {
 }
 
 /// Plain SQL, so that it can be piped into the engine's own program.
-fn print(statements: &[String], output: &mut Output) -> Result<u8> {
+pub fn print(statements: &[String], output: &mut Output) -> Result<u8> {
     output.value(&json!({ "statements": statements }));
     for statement in statements {
         output.line(format!("{statement};"));

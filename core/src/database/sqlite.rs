@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, params_from_iter};
+use rusqlite::{Connection, InterruptHandle, OpenFlags, params_from_iter};
 
 use super::receipts::Found;
 use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
@@ -386,37 +386,12 @@ fn run_plain(connection: &Connection, sql: &str) -> rusqlite::Result<Reply> {
 fn classify(error: &rusqlite::Error) -> Failure {
     let rusqlite::Error::SqliteFailure(failure, message) = error else {
         return match error {
-            rusqlite::Error::SqlInputError { msg, .. } => from_text(msg),
+            rusqlite::Error::SqlInputError { error, msg, .. } => Failure::from_sqlite(error.extended_code, msg),
             rusqlite::Error::FromSqlConversionFailure(..) => Failure::Unreadable,
             _ => Failure::Other,
         };
     };
-    match failure.code {
-        ErrorCode::DatabaseBusy if failure.extended_code == rusqlite::ffi::SQLITE_BUSY_SNAPSHOT => {
-            Failure::Serialization
-        }
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Failure::Busy,
-        ErrorCode::ReadOnly => Failure::ReadOnly,
-        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Failure::Rejected,
-        ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => Failure::Denied,
-        ErrorCode::SystemIoFailure
-        | ErrorCode::DiskFull
-        | ErrorCode::CannotOpen
-        | ErrorCode::DatabaseCorrupt
-        | ErrorCode::NotADatabase => Failure::Lost,
-        _ => message.as_deref().map_or(Failure::Other, from_text),
-    }
-}
-
-/// SQLite has one code for every mistake in a statement; only its text tells a missing table from a missing column.
-fn from_text(message: &str) -> Failure {
-    if message.starts_with("no such table") {
-        Failure::MissingTable
-    } else if message.starts_with("no such column") || message.contains("has no column named") {
-        Failure::MissingColumn
-    } else {
-        Failure::Other
-    }
+    Failure::from_sqlite(failure.extended_code, message.as_deref().unwrap_or_default())
 }
 
 /// Passes the numbered point of a step, in a build that has them.

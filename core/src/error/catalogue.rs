@@ -216,7 +216,7 @@ catalogue! {
     // The guard.
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", Operator, 422, Refused, once, "key `{key}` was used before for a different change; nothing was run";
     IdempotencyKeyInFlight = "IDEMPOTENCY_IN_FLIGHT", Operator, 409, Failed, again, "another delivery of key `{key}` is running";
-    ReceiptTableMissing = "RECEIPT_TABLE_MISSING", Operator, 500, Failed, once, "the receipts table {table} does not exist in source `{source}`", "create it once with `signoff writeback migrate --source {source}`";
+    ReceiptTableMissing = "RECEIPT_TABLE_MISSING", Operator, 500, Failed, once, "the receipts table {table} does not exist in source `{source}`", "create it once with `signoff writeback migrate --source {source}`; for an application's own handler with the SQL of `signoff handler migration`";
     ReceiptTableOutdated = "RECEIPT_TABLE_OUTDATED", Operator, 500, Failed, once, "the receipts table {table} lacks {columns}", "run `signoff writeback migrate`: {ddl}";
     ReceiptTableUnfit = "RECEIPT_TABLE_UNFIT", Operator, 500, Refused, once, "the receipts table cannot be trusted: {table} {reason}", "a receipt has to last as long as the change it stands for: use an ordinary, logged table";
     ReceiptTableChanged = "RECEIPT_TABLE_CHANGED", Operator, 409, Refused, once, "source `{source}` keeps its receipts in {recorded}, and the contract now names {configured}: {why}", "set `signoff.receipts_schema` of the source back; to change it on purpose, first apply or cancel what is approved or unresolved there, then `signoff writeback rebind --source {source}`";
@@ -232,6 +232,28 @@ catalogue! {
     StoredValueDiffers = "STORED_VALUE_DIFFERS", Operator, 409, Failed, once, "after the write column `{column}` did not hold the approved value; it was rolled back", "a trigger or a type changed it: what lands must be what was approved";
     PatchColumnNotAllowed = "PATCH_COLUMN_NOT_ALLOWED", Operator, 422, Refused, once, "column `{column}` is not in the allow-list";
     OutcomeUnknown = "OUTCOME_UNKNOWN", Operator, 503, Unknown, again, "whether `{proposal}` landed is not known: {cause}", "`signoff apply {proposal} --resume` asks the source's own receipt; `signoff proposals cancel {proposal}` forbids it, unless it has landed";
+
+    // The handler: what an application's own endpoint answers.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", Operator, 405, Refused, once, "a writeback request is a POST, PUT or PATCH";
+    BodyTooLarge = "BODY_TOO_LARGE", Operator, 413, Refused, once, "the body is longer than {limit} bytes";
+    HeaderDuplicated = "HEADER_DUPLICATED", Operator, 400, Refused, once, "header `{header}` stands twice";
+    HeaderInvalid = "HEADER_INVALID", Operator, 400, Refused, once, "header `{header}` is not well formed: {reason}";
+    Unauthorized = "UNAUTHORIZED", Operator, 401, Refused, once, "the bearer token is missing or not one that is expected";
+    InvalidSignature = "INVALID_SIGNATURE", Operator, 401, Refused, once, "the request is not signed with a secret that is expected: {reason}", "the signature covers the bytes of the body as received: pass those, not a parsed or re-written object";
+    InvalidIssuedAt = "INVALID_ISSUED_AT", Operator, 401, Refused, once, "the request is not fresh: {reason}", "sender and receiver may be 300 seconds apart; see that both clocks are right";
+    SigningSecretMissing = "HANDLER_SIGNING_SECRET_MISSING", Operator, 500, Refused, once, "no signing secret is configured";
+    SecretUnusable = "SECRET_UNUSABLE", Operator, 500, Refused, once, "{what} {number} cannot be used: {reason}";
+    HandlerConfigInvalid = "HANDLER_CONFIG_INVALID", Operator, 500, Refused, once, "the handler is not configured right at {at}: {problem}";
+    BadWritebackRequest = "BAD_WRITEBACK_REQUEST", Operator, 400, Refused, once, "not a writeback request: {problem}";
+    UnsupportedProtocolVersion = "UNSUPPORTED_PROTOCOL_VERSION", Operator, 400, Refused, once, "protocol version `{version}` is not spoken here", "send protocol_version 1.0 or schema_version synapsor.handler-writeback.v1";
+    IdempotencyKeyRequired = "IDEMPOTENCY_KEY_REQUIRED", Operator, 400, Refused, once, "the request has no idempotency_key";
+    IdempotencyKeyInvalid = "IDEMPOTENCY_KEY_INVALID", Operator, 400, Refused, once, "the idempotency key is not 1 to 255 characters of letters, digits, `_`, `:` and `-`";
+    HeaderBodyMismatch = "HEADER_BODY_MISMATCH", Operator, 400, Refused, once, "header `{header}` differs from {member} of the body";
+    UnsupportedAction = "UNSUPPORTED_ACTION", Operator, 400, Refused, once, "no function is registered for action `{action}`";
+    TargetMismatch = "TARGET_MISMATCH", Operator, 403, Refused, once, "the request names another {field} than the one registered for `{action}`";
+    AudienceMismatch = "AUDIENCE_MISMATCH", Operator, 403, Refused, once, "the request is meant for another audience";
+    HandlerBusinessError = "HANDLER_BUSINESS_ERROR", Operator, 500, Failed, again, "the function registered for `{action}` failed; everything was rolled back", "the application's own log says why";
+    HandlerResultInvalid = "HANDLER_RESULT_INVALID", Operator, 500, Failed, once, "what the registered function returned cannot be recorded: {problem}";
 
     // The command line, and what must not happen.
     Usage = "USAGE", Operator, 400, Usage, once, "{problem}", "{hint}";

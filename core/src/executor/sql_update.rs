@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Ended, Execution, Executor};
 use crate::database::Database;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::guard::{Effect, GuardJob, Outcome, Purpose, ReceiptStatus, ReceiptTable};
 use crate::primitives::Redactor;
 use crate::protocol::ConflictGuard;
@@ -73,6 +73,11 @@ impl SqlUpdate {
     }
 }
 
+/// Only an author's function refuses, and this effect is the guard's own.
+fn refused() -> Ended {
+    Ended::Released(Error::new(Code::Internal).with("detail", "an UPDATE cannot refuse"))
+}
+
 #[async_trait]
 impl Executor for SqlUpdate {
     fn receipts(&self) -> Option<&ReceiptTable> {
@@ -90,11 +95,13 @@ impl Executor for SqlUpdate {
         Ok(match outcome {
             Outcome::Applied(receipt) => Ended::Applied(receipt),
             Outcome::Conflict(receipt) => Ended::Conflict(receipt),
+            Outcome::Refused(_) => refused(),
             Outcome::Tombstoned(receipt) => Ended::Canceled(receipt),
             Outcome::Stored(receipt) => match receipt.status {
                 ReceiptStatus::Applied => Ended::AlreadyApplied(receipt),
                 ReceiptStatus::Conflict => Ended::Conflict(receipt),
                 ReceiptStatus::Canceled => Ended::Canceled(receipt),
+                ReceiptStatus::Failed => refused(),
             },
             Outcome::Rehearsed(found) => Ended::Rehearsed(found),
             Outcome::Released(error) => Ended::Released(error),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,8 +115,10 @@ impl GuardJob {
         }))
     }
 
-    /// The columns that are locked and compared, in the order in which they are selected.
+    /// The columns that are locked and compared, in the order in which they are selected: those in `before`, and what
+    /// tells the row and its version.
     pub(super) fn compared(&self) -> impl Iterator<Item = &Identifier> {
-        self.before.keys()
+        let told = [Some(&self.key_column), self.tenant_column.as_ref(), self.version_column.as_ref()];
+        self.before.keys().chain(told.into_iter().flatten()).collect::<BTreeSet<_>>().into_iter()
     }
 }

@@ -1,6 +1,10 @@
 //! The machine itself: one state, one reply, one step. Read [`Guard::next`] from top to bottom and it is the whole story.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::compare::{Row, Verdict};
 use super::job::{Effect, GuardJob, Purpose};
@@ -49,7 +53,20 @@ pub enum Reply {
         rows_affected: u64,
         /// The new version, if the author told it.
         new_version: Option<Scalar>,
+        /// What else the author wants to be remembered with the receipt.
+        details: Option<Value>,
     },
+    /// The author's function decided that the change may not land: what it wrote is rolled back, and this is stored.
+    Declined {
+        /// [`ReceiptStatus::Conflict`] or [`ReceiptStatus::Failed`].
+        status: ReceiptStatus,
+        /// Why, as a code of the author's.
+        code: String,
+        /// What else the author wants to be remembered with the receipt.
+        details: Option<Value>,
+    },
+    /// The author's function ended in any other way: rolled back, nothing stored.
+    Threw,
     /// It failed.
     Failed(Failure),
 }
@@ -63,7 +80,8 @@ impl Reply {
 }
 
 /// How a statement failed, as far as a rule depends on it. Driver text does not cross.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Failure {
     /// A transaction was open already.
@@ -98,6 +116,8 @@ pub enum Outcome {
     Applied(SourceReceipt),
     /// The row had changed; the conflict was recorded now.
     Conflict(SourceReceipt),
+    /// The author's function refused the change for good; that was recorded now.
+    Refused(SourceReceipt),
     /// The key was taken now, so that the change can never land.
     Tombstoned(SourceReceipt),
     /// The key had been used for this very change: its receipt is the truth.
@@ -120,7 +140,9 @@ enum State {
     Lock,
     Update,
     Restore,
+    Mark,
     Effect,
+    Unmark(Outcome),
     Reread,
     Finish(Outcome),
     /// With what the UPDATE answered: the row has to show it still.
@@ -133,8 +155,10 @@ enum State {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Ending {
-    With(Outcome),
+    With(Box<Outcome>),
     Again,
+    /// Begin anew, to store what the author decided.
+    Record,
 }
 
 /// The guard of one change. See the [module](super).
@@ -152,7 +176,13 @@ pub struct Guard {
     previous_version: Option<Scalar>,
     /// The row that the settings statement answered.
     session: Vec<Option<String>>,
+    /// The row as it is locked.
+    locked: Columns,
+    /// What the author decided and the second transaction stores.
+    verdict: Option<Outcome>,
 }
+
+type Columns = BTreeMap<Identifier, Scalar>;
 
 impl Guard {
     /// Starts a guard: the machine and its first step. The redactor compares values that were recorded redacted.
@@ -186,6 +216,8 @@ impl Guard {
             together,
             previous_version: None,
             session: Vec::new(),
+            locked: Columns::new(),
+            verdict: None,
         };
         Ok((guard, begin))
     }
@@ -196,12 +228,24 @@ impl Guard {
         &self.job
     }
 
+    /// The job's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        self.fingerprint
+    }
+
+    /// The row as it is locked: key, tenant, version and what is compared. Empty before [`Step::Effect`].
+    #[must_use]
+    pub fn locked(&self) -> &BTreeMap<Identifier, Scalar> {
+        &self.locked
+    }
+
     /// The next step after this reply.
     pub fn next(&mut self, reply: Reply) -> Step {
         let state = std::mem::replace(&mut self.state, State::Done);
         match self.advance(state, reply) {
             Ok(step) => step,
-            Err(error) => self.roll_back(Ending::With(Outcome::Released(error))),
+            Err(error) => self.roll_back(Ending::With(Box::new(Outcome::Released(error)))),
         }
     }
 
@@ -209,7 +253,7 @@ impl Guard {
         match (state, reply) {
             // 1 begin
             (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings() {
-                Some(sql) if self.job.effect == Effect::Author => self.run(State::Settings, Statement::plain(sql)),
+                Some(sql) if self.author() => self.run(State::Settings, Statement::plain(sql + &self.describe())),
                 _ => self.claim(),
             }),
             (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
@@ -221,6 +265,7 @@ impl Guard {
                     return Err(self.explain(Failure::ReadOnly));
                 }
                 self.session = rows.into_iter().next().unwrap_or_default();
+                self.described()?;
                 Ok(self.claim())
             }
             // 2 claim the key
@@ -229,12 +274,9 @@ impl Guard {
             (State::Claim, Reply::Failed(Failure::MissingTable)) => {
                 Err(Error::new(Code::ReceiptTableMissing).with("table", self.job.receipts.sql()))
             }
-            (State::Claim, Reply::Failed(Failure::MissingColumn)) => {
-                // Those that a table of v1 has not; which of them this one lacks, only its catalogue knows.
-                let added = ["tenant_id", "fingerprint", "receipt_json"];
-                let ddl = self.job.dialect.receipts_upgrade(&self.job.receipts, &added).join("; ");
-                let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
-                Err(outdated.with("columns", "some of tenant_id, fingerprint and receipt_json").with("ddl", ddl))
+            (State::Claim, Reply::Failed(Failure::MissingColumn)) => Err(self.outdated()),
+            (State::Claim, Reply::Failed(Failure::Busy)) if self.author() => {
+                Err(Error::new(Code::IdempotencyKeyInFlight).with("key", &self.job.idempotency_key))
             }
             // 2 and 4 in one. Which of the two was refused it does not tell: alone, each says for itself.
             (State::ClaimAndLock, Reply::Ran { rows, .. }) => self.claimed_and_locked(&rows),
@@ -255,7 +297,7 @@ impl Guard {
             // 3 the key was used before
             (State::Lookup, Reply::Ran { rows, .. }) => {
                 let outcome = self.stored(&rows)?;
-                Ok(self.roll_back(Ending::With(outcome)))
+                Ok(self.roll_back(Ending::With(Box::new(outcome))))
             }
             // 4 the row is locked, 5 compare
             (State::Lock, Reply::Ran { rows, .. }) => self.compared(&rows),
@@ -266,11 +308,24 @@ impl Guard {
                 1 => Ok(self.run(State::Reread, statements::reread(&self.job))),
                 more => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more)),
             },
-            (State::Restore, Reply::Ran { .. }) => Ok(self.call_author()),
-            (State::Effect, Reply::Effect { rows_affected, new_version }) => {
-                let receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
-                self.finish(Outcome::Applied(receipt))
+            (State::Restore, Reply::Ran { .. }) => Ok(self.mark()),
+            (State::Mark, Reply::Ran { .. }) => Ok(self.call_author()),
+            (State::Effect, Reply::Effect { rows_affected, new_version, details }) => {
+                let mut receipt = self.receipt(ReceiptStatus::Applied, rows_affected, new_version);
+                receipt.details = details;
+                self.unmark(Outcome::Applied(receipt))
             }
+            (State::Effect, Reply::Declined { status, code, details }) => {
+                self.verdict = Some(self.declined(status, code, details)?);
+                Ok(self.roll_back(Ending::Record))
+            }
+            (State::Effect, Reply::Threw) => {
+                Err(Error::new(Code::HandlerBusinessError).with("action", &self.job.action))
+            }
+            (State::Unmark(outcome), Reply::Ran { .. }) => self.finish(outcome),
+            // The savepoint is gone, or the connection: the author's function ended our transaction.
+            (State::Unmark(_), Reply::Failed(_)) => Err(Code::TransactionLost.into()),
+            (State::Finish(_), Reply::Failed(Failure::Lost)) if self.author() => Err(Code::TransactionLost.into()),
             (State::Reread, Reply::Ran { rows, .. }) => {
                 let receipt = self.verify_written(rows.first().filter(|_| rows.len() == 1))?;
                 self.finish(Outcome::Applied(receipt))
@@ -286,10 +341,16 @@ impl Guard {
             }
             (State::Commit(outcome), Reply::Ran { .. }) => Ok(self.done(outcome)),
             (State::Commit(_), Reply::Failed(Failure::Lost)) => Ok(self.done(Outcome::Unknown)),
-            (State::Rollback(Ending::With(outcome)), _) => Ok(self.done(outcome)),
+            (State::Rollback(Ending::With(outcome)), _) => Ok(self.done(*outcome)),
             (State::Rollback(Ending::Again), _) => {
                 self.state = State::Pause;
                 Ok(Step::Pause(self.pause()))
+            }
+            (State::Rollback(Ending::Record), _) => {
+                // A new transaction without an effect: losing a race is harmless again.
+                self.effect_ran = false;
+                self.state = State::Begin;
+                Ok(Step::Begin(statements::begin(&self.job, self.together)))
             }
             (State::Pause, _) => {
                 self.state = State::Begin;
@@ -340,6 +401,7 @@ impl Guard {
         let status = match status.as_str() {
             "applied" => ReceiptStatus::Applied,
             "conflict" => ReceiptStatus::Conflict,
+            "failed" if self.author() => ReceiptStatus::Failed,
             "canceled" => ReceiptStatus::Canceled,
             _ => return Err(Error::new(Code::HandlerTransactionBroken).with("key", &self.job.idempotency_key)),
         };
@@ -352,6 +414,9 @@ impl Guard {
     }
 
     fn claimed(&mut self) -> Result<Step> {
+        if let Some(verdict) = self.verdict.clone() {
+            return self.finish(verdict);
+        }
         match &self.job.purpose {
             Purpose::Apply | Purpose::DryRun => Ok(self.run(State::Lock, statements::lock(&self.job))),
             Purpose::Tombstone => {
@@ -374,14 +439,17 @@ impl Guard {
                 let columns: Vec<Identifier> = self.job.compared().cloned().collect();
                 let live = Row::read(&self.job, &columns, row)?;
                 self.previous_version = self.job.version_column.as_ref().and_then(|column| live.value(column).cloned());
+                self.locked = live.0.iter().map(|(column, (_, value))| (column.clone(), value.clone())).collect();
                 live.compare(&self.job, self.redactor.as_ref())?
             }
             more => return Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more.len())),
         };
         match (verdict, &self.job.purpose) {
-            (Verdict::Unchanged, Purpose::DryRun) => Ok(self.roll_back(Ending::With(Outcome::Rehearsed(None)))),
+            (Verdict::Unchanged, Purpose::DryRun) => {
+                Ok(self.roll_back(Ending::With(Box::new(Outcome::Rehearsed(None)))))
+            }
             (Verdict::Changed(code, column), Purpose::DryRun) => {
-                Ok(self.roll_back(Ending::With(Outcome::Rehearsed(Some((code, column))))))
+                Ok(self.roll_back(Ending::With(Box::new(Outcome::Rehearsed(Some((code, column)))))))
             }
             (Verdict::Changed(code, column), _) => {
                 let found = self.previous_version.take();
@@ -396,9 +464,75 @@ impl Guard {
                 // The author's function runs in the author's own session: nothing of ours is set in it.
                 Effect::Author => match self.job.dialect.restore(&self.session) {
                     Some((sql, params)) => self.run(State::Restore, Statement { sql, params }),
-                    None => self.call_author(),
+                    None => self.mark(),
                 },
             }),
+        }
+    }
+
+    fn author(&self) -> bool {
+        self.job.effect == Effect::Author
+    }
+
+    /// What the settings statement answers besides, if the job does not say the columns' types: the catalogue's word.
+    fn describe(&self) -> String {
+        if !self.author() || !self.job.types.is_empty() {
+            return String::new();
+        }
+        self.job.dialect.describe(&self.job.schema, &self.job.table, self.job.compared()).unwrap_or_default()
+    }
+
+    fn described(&mut self) -> Result<()> {
+        if !self.author() || !self.job.types.is_empty() {
+            return Ok(());
+        }
+        self.job.types = self.job.dialect.described(&self.session)?;
+        let version = self.job.version_column.as_ref();
+        match version.and_then(|column| self.job.types.get(column).map(|kind| (column, kind.as_str()))) {
+            Some((column, kind @ ("real" | "double precision"))) => {
+                Err(Error::new(Code::VersionTypeUnsupported).with("column", column).with("class", kind))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn outdated(&self) -> Error {
+        // Those that a table of v1 has not; which of them this one lacks, only its catalogue knows.
+        let (added, columns): (&[&str], _) = if self.author() {
+            let columns = "some of tenant_id, job_id, fingerprint and result_hash";
+            (&["tenant_id", "job_id", "fingerprint", "result_hash"], columns)
+        } else {
+            (&["tenant_id", "fingerprint", "receipt_json"], "some of tenant_id, fingerprint and receipt_json")
+        };
+        let ddl = self.job.dialect.receipts_upgrade(&self.job.receipts, added).join("; ");
+        let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
+        outdated.with("columns", columns).with("ddl", ddl)
+    }
+
+    /// What the author decided instead of writing.
+    fn declined(&self, status: ReceiptStatus, code: String, details: Option<Value>) -> Result<Outcome> {
+        let mut receipt = self.receipt(status, 0, None);
+        receipt.safe_error_code = Some(code);
+        receipt.details = details;
+        match status {
+            ReceiptStatus::Conflict => Ok(Outcome::Conflict(receipt)),
+            ReceiptStatus::Failed => Ok(Outcome::Refused(receipt)),
+            _ => Err(Error::new(Code::Internal).with("detail", "an author declines as conflict or failed")),
+        }
+    }
+
+    /// Where the engine cannot tell a transaction from the next one, a savepoint of ours does: it ends with ours.
+    fn mark(&mut self) -> Step {
+        match self.job.dialect.mark() {
+            Some((mark, _)) => self.run(State::Mark, Statement::plain(mark)),
+            None => self.call_author(),
+        }
+    }
+
+    fn unmark(&mut self, outcome: Outcome) -> Result<Step> {
+        match self.job.dialect.mark() {
+            Some((_, unmark)) => Ok(self.run(State::Unmark(outcome), Statement::plain(unmark))),
+            None => self.finish(outcome),
         }
     }
 
@@ -449,6 +583,7 @@ impl Guard {
             new_version,
             safe_error_code: None,
             column: None,
+            details: None,
             completed_at: self.job.now,
         }
     }
@@ -505,7 +640,7 @@ impl Guard {
         self.attempts += 1;
         self.previous_version = None;
         let ending = if self.attempts > RETRIES {
-            Ending::With(Outcome::Released(self.explain(Failure::Serialization)))
+            Ending::With(Box::new(Outcome::Released(self.explain(Failure::Serialization))))
         } else {
             Ending::Again
         };
@@ -548,7 +683,10 @@ impl Guard {
 /// The receipt that an outcome stores.
 fn stored_by(outcome: &Outcome) -> Result<&SourceReceipt> {
     match outcome {
-        Outcome::Applied(receipt) | Outcome::Conflict(receipt) | Outcome::Tombstoned(receipt) => Ok(receipt),
+        Outcome::Applied(receipt)
+        | Outcome::Conflict(receipt)
+        | Outcome::Refused(receipt)
+        | Outcome::Tombstoned(receipt) => Ok(receipt),
         _ => Err(Error::new(Code::Internal).with("detail", "nothing to store")),
     }
 }

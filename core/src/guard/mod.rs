@@ -13,10 +13,12 @@
 
 mod compare;
 mod dialect;
+mod failure;
 mod job;
 mod machine;
 mod receipt;
 mod statements;
+mod wire;
 
 pub use compare::row_hash;
 pub use dialect::{ColumnType, Dialect, Normal};

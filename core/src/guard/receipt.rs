@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::dialect::Dialect;
 use crate::error::{Code, Result};
 use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical};
 
@@ -14,6 +16,16 @@ pub struct ReceiptTable {
 }
 
 impl ReceiptTable {
+    /// Where an application's own handler keeps its receipts: `schema.table`, a table of the dialect's default schema
+    /// (`public`, on SQLite `main`), or v1's name `synapsor_handler_receipts` in that.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn of_handlers(dialect: Dialect, name: Option<&str>) -> Result<Self> {
+        let (schema, name) = dialect.qualified(name.unwrap_or("synapsor_handler_receipts"))?;
+        Ok(Self { schema, name })
+    }
+
     /// v1's name, in this schema.
     ///
     /// # Errors
@@ -38,6 +50,8 @@ pub enum ReceiptStatus {
     Applied,
     /// The row had changed; nothing was written.
     Conflict,
+    /// The author's function refused the change for good; nothing was written.
+    Failed,
     /// The key was taken so that the change can never land.
     Canceled,
 }
@@ -65,6 +79,9 @@ pub struct SourceReceipt {
     /// The column that had changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub column: Option<Identifier>,
+    /// What the author of a handler wants to be remembered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub details: Option<Value>,
     /// When.
     pub completed_at: Instant,
 }

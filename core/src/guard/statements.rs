@@ -128,12 +128,13 @@ pub(super) fn finish(job: &GuardJob, receipt: &SourceReceipt) -> Result<Statemen
     let status = match receipt.status {
         ReceiptStatus::Applied => "applied",
         ReceiptStatus::Conflict => "conflict",
+        ReceiptStatus::Failed => "failed",
         ReceiptStatus::Canceled => "canceled",
     };
     let (text, digest) = receipt.seal()?;
     let d = job.dialect;
     let sql = format!(
-        "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE {} AND {} AND {}",
+        "UPDATE {} SET status = {}, receipt_json = {}, result_hash = {}, completed_at = {} WHERE {} AND {} AND {}{}",
         job.receipts.sql(),
         d.placeholder(1),
         d.placeholder(2),
@@ -142,6 +143,8 @@ pub(super) fn finish(job: &GuardJob, receipt: &SourceReceipt) -> Result<Statemen
         d.matches_text("tenant_id", 5),
         d.matches_text("idempotency_key", 6),
         d.in_progress(),
+        // Only foreign code can have ended our transaction, and only the author's is foreign.
+        if job.effect == Effect::Author { d.claimed_in_this_transaction() } else { "" },
     );
     let params = vec![
         Some(status.to_owned()),

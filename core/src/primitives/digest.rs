@@ -1,12 +1,12 @@
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::canonical::canonical;
+use super::hmac::HmacKey;
 use crate::error::{Code, Error, Result};
 
 /// A SHA-256 digest. As text: `sha256:` and 64 lower-case hex digits.
@@ -102,22 +102,13 @@ impl MacKey {
     /// HMAC-SHA256 over a domain label, a NUL and the message, so that a tag made for one purpose fits no other.
     #[must_use]
     pub fn tag(&self, domain: &str, message: &[u8]) -> [u8; 32] {
-        self.mac(domain, message).map_or([0; 32], |mac| mac.finalize().into_bytes().into())
+        HmacKey::new(self.0.as_slice()).tag(&[domain.as_bytes(), &[0], message])
     }
 
     /// True if `tag` is the tag of the message; compared in constant time.
     #[must_use]
     pub fn verify(&self, domain: &str, message: &[u8], tag: &[u8]) -> bool {
-        self.mac(domain, message).is_some_and(|mac| mac.verify_slice(tag).is_ok())
-    }
-
-    fn mac(&self, domain: &str, message: &[u8]) -> Option<Hmac<Sha256>> {
-        // HMAC takes keys of any length: this cannot fail, and if it did, nothing would verify.
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice()).ok()?;
-        mac.update(domain.as_bytes());
-        mac.update(&[0]);
-        mac.update(message);
-        Some(mac)
+        HmacKey::new(self.0.as_slice()).verify(&[domain.as_bytes(), &[0], message], tag)
     }
 
     /// Another key, for one named use of this one.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::scalar::Scalar;
@@ -52,6 +53,18 @@ impl Node {
         }
     }
 
+    /// The value as plain JSON in which no number is inexact: integers beyond ±(2^53−1) and decimals are strings.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match &self.value {
+            NodeValue::Object(entries) => {
+                Value::Object(entries.iter().map(|(key, node)| (key.clone(), node.to_value())).collect())
+            }
+            NodeValue::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            _ => self.scalar().map_or(Value::Null, |scalar| scalar.to_json()),
+        }
+    }
+
     /// The string, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
@@ -91,8 +104,16 @@ impl Node {
 /// # Errors
 /// `JSON_INVALID` with line and column, `JSON_DUPLICATE_KEY` with the pointer of the object, `JSON_TOO_DEEP`.
 pub fn parse(text: &str) -> Result<Node> {
+    #[cfg(test)]
+    PARSED.with(|count| count.set(count.get() + 1));
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error, 0, 0))?;
     Reader { text }.node(raw, "", 0)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread read a document: proves what was not read.
+    pub(crate) static PARSED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Line and column, both from 1, of a byte offset. Columns count characters.

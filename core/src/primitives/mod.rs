@@ -4,6 +4,7 @@ mod canonical;
 mod clock;
 mod decimal;
 mod digest;
+mod hmac;
 mod identifier;
 mod ids;
 mod instant;
@@ -11,6 +12,7 @@ pub mod json;
 mod scalar;
 mod secret;
 
+pub use self::hmac::HmacKey;
 pub use canonical::{canonical, canonical_number};
 pub use clock::{Clock, SystemClock};
 pub use decimal::compare_decimals;

@@ -3,6 +3,8 @@
 mod postgres;
 mod sqlite;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::job::Cell;
@@ -65,6 +67,19 @@ pub struct Normal {
 }
 
 impl Dialect {
+    /// Schema and table of `schema.table`; of `table`, in the schema that a table is in if nobody says another.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn qualified(self, name: &str) -> Result<(Identifier, Identifier)> {
+        let default = match self {
+            Self::Sqlite => "main",
+            Self::Postgres => "public",
+        };
+        let (schema, table) = name.split_once('.').unwrap_or((default, name));
+        Ok((Identifier::new(schema)?, Identifier::new(table)?))
+    }
+
     /// The nth placeholder, from 1.
     pub(super) fn placeholder(self, n: usize) -> String {
         match self {
@@ -105,6 +120,22 @@ impl Dialect {
         match self {
             Self::Sqlite => "status = 'in_progress'",
             Self::Postgres => "status OPERATOR(pg_catalog.=) 'in_progress'",
+        }
+    }
+
+    /// A condition more: this very transaction claimed the key. It begins with AND. SQLite has [`Self::mark`] for it.
+    pub(super) fn claimed_in_this_transaction(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " AND xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.xid",
+        }
+    }
+
+    /// What is run before and after the author's function where a transaction has no name of its own.
+    pub(super) fn mark(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Sqlite => Some(("SAVEPOINT signoff_effect", "RELEASE signoff_effect")),
+            Self::Postgres => None,
         }
     }
 
@@ -219,16 +250,27 @@ impl Dialect {
         }
     }
 
-    /// True if a version read now is the one expected: the same text, and on Postgres also the same instant.
-    pub(super) fn same_version(self, expected: &Scalar, live: &Scalar) -> bool {
+    /// True if a version read now is the one expected: the same text, and on Postgres also the same instant. NULL is no
+    /// version.
+    #[must_use]
+    pub fn same_version(self, expected: &Scalar, live: &Scalar) -> bool {
         if matches!(expected, Scalar::Null) || matches!(live, Scalar::Null) {
             return false;
         }
-        if expected.same(live) {
+        if expected.same(live) || (self == Self::Postgres && expected.to_text() == live.to_text()) {
             return true;
         }
         let instant = |value: &Scalar| value.to_text().and_then(|text| Instant::parse(&text).ok());
         self == Self::Postgres && instant(expected).is_some_and(|expected| instant(live) == Some(expected))
+    }
+
+    /// True if a column holds now what somebody else's reader found in it. On Postgres a value is its text (drivers
+    /// disagree on which types become JSON numbers), and a timestamp is its instant.
+    pub(super) fn same_as_sent(self, sent: &Scalar, live: &Scalar, column_type: Option<&ColumnType>) -> bool {
+        let time = column_type.is_some_and(|kind| kind.as_str().starts_with("timestamp"));
+        sent.same(live)
+            || (self == Self::Postgres && sent.to_text() == live.to_text())
+            || (time && self.same_version(sent, live))
     }
 
     /// The statement that opens the guard's transaction.
@@ -271,6 +313,27 @@ impl Dialect {
         match self {
             Self::Sqlite => None,
             Self::Postgres => Some(postgres::settings()),
+        }
+    }
+
+    /// One more output for [`Self::settings`], begun with a comma: the types of these columns by the engine's catalogue.
+    pub(super) fn describe<'a>(
+        self,
+        schema: &Identifier,
+        table: &Identifier,
+        columns: impl IntoIterator<Item = &'a Identifier>,
+    ) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(postgres::describe(schema, table, columns)),
+        }
+    }
+
+    /// What [`Self::describe`] answered, from the row of the settings statement.
+    pub(super) fn described(self, row: &[Option<String>]) -> Result<BTreeMap<Identifier, ColumnType>> {
+        match self {
+            Self::Sqlite => Ok(BTreeMap::new()),
+            Self::Postgres => postgres::described(row),
         }
     }
 

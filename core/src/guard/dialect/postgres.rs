@@ -4,11 +4,13 @@
 //! Output functions heed the session, so [`settings`] sets what they heed, and answers what was set before. Whatever
 //! our SQL names is qualified: a search path of somebody else's has no say.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::job::Cell;
 use super::ColumnType;
-use crate::primitives::Scalar;
+use crate::error::{Code, Error, Result};
+use crate::primitives::{Identifier, Scalar};
 
 /// What the guard's transaction needs, by `SET LOCAL`; [`restore`] gives the author's function the session's own back.
 const SETTINGS: &[(&str, &str)] = &[
@@ -80,6 +82,33 @@ pub(super) fn restore(row: &[Option<String>]) -> (String, Vec<Option<String>>) {
     let mut params: Vec<Option<String>> = row.iter().skip(1).take(SETTINGS.len()).cloned().collect();
     params.resize(SETTINGS.len(), None);
     (format!("SELECT {}", outputs.join(", ")), params)
+}
+
+/// One more output of the settings statement: `{"column": "type"}`. The name of a type comes with its schema, whatever
+/// the search path of the session is. Names are checked identifiers, which need no escaping in a literal.
+pub(super) fn describe<'a>(
+    schema: &Identifier,
+    table: &Identifier,
+    columns: impl IntoIterator<Item = &'a Identifier>,
+) -> String {
+    let names: Vec<String> = columns.into_iter().map(|column| format!("'{column}'")).collect();
+    let (table, names) = (format!("{}.{}", schema.quoted(), table.quoted()), names.join(", "));
+    format!(
+        ", (SELECT pg_catalog.json_object_agg(a.attname, CASE WHEN t.typnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
+         OR pg_catalog.strpos(f.name, '.') OPERATOR(pg_catalog.>) 0 THEN f.name ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', f.name) END)::pg_catalog.text \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
+         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace, LATERAL (SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) AS name) f \
+         WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('{table}') AND a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[]) AND NOT a.attisdropped)"
+    )
+}
+
+/// What [`describe`] answered; nothing if there is no such table, which the next statement finds out.
+pub(super) fn described(row: &[Option<String>]) -> Result<BTreeMap<Identifier, ColumnType>> {
+    // Standby, each setting before and after, the way of COMMIT.
+    let Some(text) = row.get(2 * SETTINGS.len() + 2).and_then(Option::as_deref) else { return Ok(BTreeMap::new()) };
+    let types: BTreeMap<Identifier, String> = serde_json::from_str(text)
+        .map_err(|_| Error::new(Code::Internal).with("detail", "the catalogue answered another shape"))?;
+    types.into_iter().map(|(column, name)| Ok((column, ColumnType::new(name)?))).collect()
 }
 
 /// A type as SQL. The grammar knows some names by itself; any other of the catalogue's own is qualified, and a name that
