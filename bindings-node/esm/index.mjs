@@ -1,0 +1,2 @@
+// One implementation for both module systems, so that a class is the same class in both.
+export * from '../dist/index.js';
