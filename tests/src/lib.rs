@@ -4,6 +4,7 @@
 //! changed, `executions` one for every UPDATE that ran. Signoff never writes to either.
 
 pub mod library;
+pub mod mutants;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,4 +1,4 @@
-//! The handler against the vectors that every language runs: `vectors/{signature,request,config,numbers,version,
+//! The handler against the vectors that every language runs: `vectors/{signature,hmac,request,config,numbers,version,
 //! fingerprint,handler,errors}.json`. `vectors/README.md` says what each file holds.
 //!
 //! `UPDATE=1` rewrites steps and answers in `handler.json` and the answers in `errors.json`, and nothing else. Read the
@@ -12,7 +12,7 @@ use signoff::guard::Dialect;
 use signoff::handler::{
     self, AuthorResult, Handler, HandlerConfig, HandlerGuard, Policy, Received, Reply, Response, SigningSecrets, Step,
 };
-use signoff::primitives::{Instant, Scalar, Secret};
+use signoff::primitives::{HmacKey, Instant, Scalar, Secret};
 use signoff::{Code, Error};
 
 fn path(name: &str) -> PathBuf {
@@ -177,6 +177,16 @@ fn requests() {
         compare(&mut wrong, case, found.map(|guard| serde_json::to_value(guard.job()).unwrap()));
     }
     none(&wrong);
+}
+
+#[test]
+fn tags() {
+    let file = read("hmac.json");
+    for case in list(&file, "cases") {
+        let bytes = |key: &str| hex::decode(text(case, key)).unwrap();
+        let found = HmacKey::new(&bytes("key")).verify(&[&bytes("msg")], &bytes("tag"));
+        assert_eq!(found, case["expect"] == true, "{case}");
+    }
 }
 
 #[test]
@@ -345,7 +355,7 @@ fn every_code_has_a_vector() {
 #[test]
 fn the_manifest_counts_them() {
     let mut counts = BTreeMap::new();
-    for name in ["signature", "request", "config", "version", "fingerprint", "handler", "errors"] {
+    for name in ["signature", "hmac", "request", "config", "version", "fingerprint", "handler", "errors"] {
         counts.insert(name.to_owned(), list(&read(&format!("{name}.json")), "cases").len());
     }
     let numbers = read("numbers.json");

@@ -72,7 +72,7 @@ impl Response {
     }
 
     /// How a guard ended.
-    pub(super) fn outcome(outcome: &Outcome, key: &str, dry_run: bool) -> Self {
+    pub(super) fn outcome(outcome: &Outcome, dry_run: bool) -> Self {
         match outcome {
             Outcome::Applied(receipt) => Self::receipt("applied", receipt, false),
             Outcome::Conflict(receipt) => Self::receipt("conflict", receipt, dry_run),
@@ -89,10 +89,7 @@ impl Response {
             }
             Outcome::Rehearsed(found) => Self::rehearsed(found.as_ref()),
             Outcome::Released(error) => Self::error(error),
-            Outcome::Unknown => {
-                let error = Error::new(Code::OutcomeUnknown).with("proposal", key);
-                Self::error(&error.with("cause", "COMMIT was sent and not answered; the same request finds out"))
-            }
+            Outcome::Unknown => Self::error(&Code::OutcomeUnknown.into()),
         }
     }
 

@@ -8,7 +8,7 @@ use super::action::Placeholders;
 use super::request::Job;
 use super::response::Response;
 use super::result::AuthorResult;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::guard::{self, Failure, Guard, GuardJob, ReceiptStatus, Statement};
 use crate::primitives::json::{self, Node, NodeValue};
 use crate::primitives::{Digest, Identifier, Scalar};
@@ -249,9 +249,14 @@ impl HandlerGuard {
                         self.fault.get_or_insert_with(|| error.clone());
                         guard::Outcome::Released(error)
                     }
+                    guard::Outcome::Unknown => {
+                        let unknown = Error::new(Code::OutcomeUnknown).with("proposal", &self.job.proposal_id);
+                        let cause = "COMMIT was sent and not answered; the same request finds out";
+                        guard::Outcome::Released(self.fault.get_or_insert(unknown.with("cause", cause)).clone())
+                    }
                     other => other,
                 };
-                Step::Done { response: Response::outcome(&outcome, &self.job.proposal_id, self.job.dry_run) }
+                Step::Done { response: Response::outcome(&outcome, self.job.dry_run) }
             }
         }
     }

@@ -293,3 +293,41 @@ pub fn sign(body: &[u8], secrets: &SigningSecrets, key: &str, now: Instant) -> R
     }
     Ok(headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::Secret;
+
+    /// The order of checks by a count of documents read, not by a clock.
+    #[test]
+    fn nothing_is_parsed_before_the_signature_and_the_time_are_right() {
+        let secrets = |text: &str| SigningSecrets::new([Secret::new(text.to_owned())]).unwrap();
+        let (ours, theirs) = (secrets("the secret of this receiver"), secrets("the secret of somebody else"));
+        let now = Instant::from_unix(1_782_604_800).unwrap();
+        let late = now.plus(Duration::from_secs(301));
+        let body = vec![b'['; MAX_BODY];
+        let signed = |by: &SigningSecrets| sign(&body, by, "key", now).unwrap();
+        let (forged, good) = (signed(&theirs), signed(&ours));
+        let mut twice: Vec<_> = good.clone().into_iter().collect();
+        twice.push(("Webhook-Id".to_owned(), "key".to_owned()));
+        let parsed = || json::PARSED.with(std::cell::Cell::get);
+
+        for policy in [Policy::Strict, Policy::Compat] {
+            let before = parsed();
+            for (headers, at, code) in [
+                (forged.clone().into_iter().collect(), now, Code::InvalidSignature),
+                (good.clone().into_iter().collect(), late, Code::InvalidIssuedAt),
+                (twice.clone(), now, Code::HeaderDuplicated),
+            ] {
+                let headers: Vec<(String, String)> = headers;
+                assert_eq!(verify(&body, headers, &ours, at, policy).unwrap_err().code(), code);
+            }
+            let long = vec![b'['; MAX_BODY + 1];
+            assert_eq!(verify(&long, &good, &ours, now, policy).unwrap_err().code(), Code::BodyTooLarge);
+            assert_eq!(parsed(), before, "a body was read that nobody vouched for");
+            assert_eq!(verify(&body, &good, &ours, now, policy).unwrap_err().code(), Code::JsonInvalid);
+            assert_eq!(parsed(), before + 1);
+        }
+    }
+}
