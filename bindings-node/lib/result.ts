@@ -81,21 +81,25 @@ export class Refused extends Declined {
 /**
  * The reply to the guard: JSON that says what the function said, and judges none of it.
  *
- * @throws {TypeError} For what has no JSON form: anything but the three results, a cycle, a NaN.
+ * @throws {TypeError} For what has no JSON form: anything but the three results, a cycle, a NaN in the details.
  * @internal
  */
 export function replyOf(result: unknown): string {
-  return JSON.stringify({ author: form(result) }, exact);
-}
-
-function form(result: unknown): object {
   if (result instanceof Applied) {
     const { newVersion, effects, details } = result.options;
-    return { status: 'applied', rows_affected: result.rowsAffected, new_version: newVersion, effects, details };
+    const rest = JSON.stringify({ status: 'applied', new_version: newVersion, effects, details }, exact);
+    return `{"author":{"rows_affected":${literal(result.rowsAffected)},${rest.slice(1)}}`;
   }
-  if (result instanceof Conflict) return { status: 'conflict', code: result.code, details: result.details };
-  if (result instanceof Refused) return { status: 'refused', code: result.code, details: result.details };
-  throw new TypeError('an action returns applied(…), a Conflict or a Refused');
+  const status = result instanceof Conflict ? 'conflict' : result instanceof Refused ? 'refused' : undefined;
+  if (status === undefined) throw new TypeError('an action returns applied(…), a Conflict or a Refused');
+  const { code, details } = result as Declined;
+  return JSON.stringify({ author: { status, code, details } }, exact);
+}
+
+/** The number as it is: JSON.stringify would write null for NaN and 0 for -0, and the core has to see what it was. */
+function literal(value: unknown): string {
+  if (typeof value !== 'number') return typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? 'null');
+  return Object.is(value, -0) ? '-0' : String(value);
 }
 
 /** JSON has no bigint and no NaN. The one is written exactly; the other would be written as null, which means left out. */
