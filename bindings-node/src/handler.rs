@@ -18,10 +18,7 @@ impl Handler {
     /// Sets one up from the JSON of a `HandlerConfig`.
     #[napi(constructor, catch_unwind)]
     pub fn new(config: String) -> Result<Self, String> {
-        HandlerConfig::from_json(&config)
-            .and_then(handler::Handler::new)
-            .map(Self)
-            .map_err(|error| thrown(&error))
+        HandlerConfig::from_json(&config).and_then(handler::Handler::new).map(Self).map_err(|error| thrown(&error))
     }
 
     /// What the operator should know at the start.

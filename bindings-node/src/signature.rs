@@ -30,8 +30,15 @@ pub(crate) fn lines(flat: &[String]) -> impl Iterator<Item = (&str, &str)> {
 
 /// The job of an authentic and fresh request, as JSON.
 #[napi(catch_unwind)]
-pub fn verify(body: &[u8], headers: Vec<String>, secrets: &Secrets, now: f64, policy: Option<String>) -> Result<String, String> {
-    let policy = policy.map(|name| named(&name, "unknown policy", "it is strict or compat")).transpose()?.unwrap_or_default();
+pub fn verify(
+    body: &[u8],
+    headers: Vec<String>,
+    secrets: &Secrets,
+    now: f64,
+    policy: Option<String>,
+) -> Result<String, String> {
+    let policy =
+        policy.map(|name| named(&name, "unknown policy", "it is strict or compat")).transpose()?.unwrap_or_default();
     let job = handler::verify(body, lines(&headers), &secrets.0, instant(now)?, policy);
     job.map_err(|error| thrown(&error)).and_then(|job| json(&job))
 }
