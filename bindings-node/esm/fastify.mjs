@@ -1,2 +1,1 @@
-// One implementation for both module systems, so that a class is the same class in both.
-export * from '../dist/fastify.js';
+export { writebacks } from '../dist/fastify.js';

@@ -4,6 +4,9 @@
 //! An error crosses as a thrown `Error` whose `code` is `SIGNOFF` and whose message is the JSON of ours; the TypeScript
 //! half throws it anew as a `SignoffError`, with a stack that begins at the caller. A panic crosses as an `Error`, too.
 
+// In a test build napi registers nothing, and all of this would be dead code.
+#![cfg(not(test))]
+
 mod handler;
 mod signature;
 

@@ -33,7 +33,7 @@ test('an error is one class, with code, retryable, context and a stack of the ca
     assert.ok(!('SignoffError' in error));
   }
   assert.equal(cjs.SignoffError, SignoffError, 'one class in both module systems');
-  assert.deepEqual(Object.keys(esm).filter((name) => !(name in cjs)), []);
+  assert.deepEqual(Object.keys(esm).sort(), Object.keys(cjs).sort());
 });
 
 test('a job is read when it is looked at, under the names of JavaScript', () => {
