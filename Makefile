@@ -10,7 +10,8 @@ override CARGO_TARGET_DIR := $(TARGET)
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt bench clean
+.PHONY: help demo build bindings test lint fmt bench clean
+.PHONY: bindings-python test-rust test-python lint-python bench-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -30,8 +31,16 @@ build: ## the signoff program, release build
 	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
 	@echo "built $(TARGET)/release/signoff"
 
+bindings: bindings-python ## the modules of other languages, in place
+
+bindings-python:
+	$(CARGO) build --release $(CARGO_ARGS) -p signoff-python
+	install -m 755 "$(TARGET)/release/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
+
+test: test-rust test-python ## every test of every language
+
 # The crash tests need a program that can be told where to die; the others must never see that one.
-test: ## every test, against the debug, the fault-injection and the release build of the program
+test-rust: ## every Rust test, against the debug, the fault-injection and the release build of the program
 	$(CARGO) build $(CARGO_ARGS) --workspace --bins
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli --features fault-injection --target-dir "$(TARGET)/fault"
 	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
@@ -39,6 +48,23 @@ test: ## every test, against the debug, the fault-injection and the release buil
 	SIGNOFF_FAULT_BIN="$(TARGET)/fault/debug/signoff" \
 	SIGNOFF_RELEASE_BIN="$(TARGET)/release/signoff" \
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
+
+# What its tests need, at the versions that are written down.
+PYTHON ?= python3
+VENV := $(TARGET)/venv-python
+$(VENV)/made: bindings-python/requirements.txt
+	rm -rf "$(VENV)"
+	$(PYTHON) -m venv "$(VENV)"
+	"$(VENV)/bin/python" -m pip install -q --disable-pip-version-check -r bindings-python/requirements.txt
+	touch "$@"
+
+test-python: bindings-python $(VENV)/made
+	cd bindings-python && "$(VENV)/bin/python" -m pytest
+
+lint-python: bindings-python $(VENV)/made
+	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/mypy"
+	cd bindings-python && MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff --ignore-unused-allowlist
 
 lint: ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy

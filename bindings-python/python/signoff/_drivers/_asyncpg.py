@@ -1,0 +1,82 @@
+"""asyncpg: a pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from .._guard import Function, Rows
+from .._job import Job
+from . import Driver
+
+
+def driver(database: object) -> Driver | None:
+    """The driver, if this is a pool."""
+    if not isinstance(database, asyncpg.Pool):
+        return None
+    return Driver("postgres", "native", True, False, partial(AsyncpgTransaction, database))
+
+
+class AsyncpgTransaction:
+    """The author gets the connection. `connection.transaction()` in it is a savepoint, as asyncpg has it."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._connection: Any = None
+        self._transaction: Any = None
+
+    async def begin(self, sql: str, set: str | None) -> bool:
+        self._connection = await self._pool.acquire()
+        if self._connection.is_in_transaction():
+            return False
+        # Opened by asyncpg, which refuses savepoints in a transaction that it did not open.
+        self._transaction = self._connection.transaction()
+        await self._transaction.start()
+        if set is not None:
+            await self._connection.execute(set)
+        return True
+
+    async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:
+        return [list(row) for row in await self._connection.fetch(sql, *params)]
+
+    async def execute(self, sql: str, params: Sequence[str | None]) -> int:
+        status: str = await self._connection.execute(sql, *params)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+    async def call(self, function: Function, job: Job) -> object:
+        return await function(job, self._connection)
+
+    async def commit(self) -> None:
+        await self._transaction.commit()
+        self._transaction = None
+        await self.close()
+
+    async def rollback(self) -> None:
+        if self._transaction is not None:
+            transaction, self._transaction = self._transaction, None
+            try:
+                await transaction.rollback()
+            except Exception:
+                self._connection.terminate()
+        await self.close()
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._transaction is not None:
+                self._transaction = None
+                connection.terminate()
+            await self._pool.release(connection)
+
+    def sqlstate(self, error: Exception) -> tuple[str | None, str | None]:
+        if not isinstance(error, asyncpg.PostgresError):
+            return None, None
+        return getattr(error, "sqlstate", None), getattr(error, "severity_en", None)
