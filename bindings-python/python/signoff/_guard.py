@@ -40,7 +40,7 @@ class Transaction(Protocol):
         """Commits."""
 
     async def rollback(self) -> None:
-        """Rolls back; if that fails, the connection is closed."""
+        """Rolls back. If that fails, `close` closes the connection."""
 
     async def pause(self, seconds: float) -> None:
         """Waits, outside of a transaction."""

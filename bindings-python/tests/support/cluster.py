@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psycopg
 
-KEEP = """"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c timezone=Asia/Kolkata >"$2/log" 2>&1 &
-cat >/dev/null; "$1/pg_ctl" -s -D "$2/data" -m fast stop; rm -rf "$2\""""
+KEEP = """"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c timezone=Asia/Kolkata -c fsync=$3 >"$2/log" 2>&1 &
+cat >/dev/null; "$1/pg_ctl" -s -D "$2/data" -m immediate stop; rm -rf "$2\""""
 
 
 def binaries() -> Path | None:
@@ -33,9 +33,12 @@ def _unprivileged(*command: object) -> list[str]:
 
 
 class Cluster:
-    def __init__(self, bin: Path) -> None:
+    """No test pulls the plug of the machine, so they go without fsync; measurements go with it."""
+
+    def __init__(self, bin: Path, fsync: str = "off") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="signoff-py-"))
         self._count = 0
+        self._templates: dict[tuple[str, ...], str] = {}
         if os.getuid() == 0:
             shutil.chown(self.folder, "nobody", "nogroup")
         data = self.folder / "data"
@@ -43,7 +46,7 @@ class Cluster:
             bin / "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D", data
         )
         subprocess.run(make, cwd="/", check=True, capture_output=True)
-        keep = _unprivileged("/bin/sh", "-c", KEEP, "sh", bin, self.folder)
+        keep = _unprivileged("/bin/sh", "-c", KEEP, "sh", bin, self.folder, fsync)
         self._keeper = subprocess.Popen(keep, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         begun = time.monotonic()
         while True:
@@ -69,11 +72,16 @@ class Cluster:
 
     def database(self, *scripts: str) -> str:
         """A new database with this SQL in it."""
+        if scripts not in self._templates:
+            self._templates[scripts] = self._create("template1")
+            with self.connect(self._templates[scripts]) as connection:
+                for script in scripts:
+                    connection.execute(script.encode())
+        return self._create(self._templates[scripts])
+
+    def _create(self, template: str) -> str:
         self._count += 1
         name = f"shop_{self._count}"
         with self.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        with self.connect(name) as connection:
-            for script in scripts:
-                connection.execute(script.encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return name

@@ -109,6 +109,12 @@ class Shop:
         self._engine = create_async_engine(url, **options)
         return self._engine if self.driver == "connection" else async_sessionmaker(self._engine)
 
+    async def reconnect(self) -> None:
+        """Closes the connections of the pool; the next ones are new."""
+        ended = self._engine.expire_connections() if self.driver == "asyncpg" else self._engine.dispose()
+        if self.asynchronous:
+            await ended
+
     def close(self) -> None:
         async def close() -> None:
             ended = self._engine.close() if self.driver == "asyncpg" else self._engine.dispose()

@@ -28,8 +28,11 @@ class AsyncpgTransaction:
         self._pool = pool
         self._connection: Any = None
         self._transaction: Any = None
+        # Set where the server did not answer: such a connection is not used again.
+        self._lost = False
 
     async def begin(self, sql: str, set: str | None) -> bool:
+        await self.close()
         self._connection = await self._pool.acquire()
         if self._connection.is_in_transaction():
             return False
@@ -57,12 +60,9 @@ class AsyncpgTransaction:
         await self.close()
 
     async def rollback(self) -> None:
-        if self._transaction is not None:
-            transaction, self._transaction = self._transaction, None
-            try:
-                await transaction.rollback()
-            except Exception:
-                self._connection.terminate()
+        if self._transaction is not None and not self._lost:
+            await self._transaction.rollback()
+            self._transaction = None
         await self.close()
 
     async def pause(self, seconds: float) -> None:
@@ -70,13 +70,16 @@ class AsyncpgTransaction:
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            if self._transaction is not None:
-                self._transaction = None
-                connection.terminate()
-            await self._pool.release(connection)
+        unfinished, self._transaction = self._transaction, None
+        if connection is None:
+            return
+        if unfinished is not None or self._lost:
+            connection.terminate()
+            self._lost = False
+        await self._pool.release(connection)
 
     def sqlstate(self, error: Exception) -> tuple[str | None, str | None]:
-        if not isinstance(error, asyncpg.PostgresError):
-            return None, None
-        return getattr(error, "sqlstate", None), getattr(error, "severity_en", None)
+        if isinstance(error, asyncpg.PostgresError) and (state := getattr(error, "sqlstate", None)) is not None:
+            return state, getattr(error, "severity_en", None)
+        self._lost = True
+        return None, None

@@ -107,15 +107,18 @@ class _Transaction:
         self._make = make
         self._scope: Any = None
         self._open = False
+        # Set where the server did not answer: such a connection is not used again.
+        self._lost = False
 
     def sqlstate(self, error: Exception) -> tuple[str | None, str | None]:
         if isinstance(error, PendingRollbackError):
             # What the server would say: the author went on after an error.
             return "25P02", None
-        if not isinstance(error, DBAPIError) or error.orig is None or error.connection_invalidated:
-            return None, None
-        original = error.orig
+        original = error.orig if isinstance(error, DBAPIError) and not error.connection_invalidated else None
         state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+        if original is None or state is None:
+            self._lost = True
+            return None, None
         # psycopg has the severity in `diag`, asyncpg on the error that SQLAlchemy's adapter wraps.
         severity = getattr(getattr(original, "diag", None), "severity_nonlocalized", None)
         return state, severity or getattr(original.__cause__, "severity_en", None)
@@ -125,6 +128,7 @@ class AsyncTransaction(_Transaction):
     """The author gets the AsyncSession or AsyncConnection; a `def` function gets the synchronous one inside of it."""
 
     async def begin(self, sql: str, set: str | None) -> bool:
+        await self.close()
         self._scope = self._make()
         if isinstance(self._scope, AsyncConnection):
             await self._scope.start()
@@ -152,11 +156,9 @@ class AsyncTransaction(_Transaction):
         await self.close()
 
     async def rollback(self) -> None:
-        try:
+        if self._open and not self._lost:
             await self._scope.rollback()
             self._open = False
-        except Exception:
-            self._open = True
         await self.close()
 
     async def pause(self, seconds: float) -> None:
@@ -167,13 +169,13 @@ class AsyncTransaction(_Transaction):
         if scope is None:
             return
         try:
-            if self._open:
+            if self._open or self._lost:
                 await scope.invalidate()
         except SQLAlchemyError:
             # The author closed it already.
             pass
         finally:
-            self._open = False
+            self._open = self._lost = False
             await scope.close()
 
 
@@ -181,6 +183,7 @@ class SyncTransaction(_Transaction):
     """The author gets the Session or Connection. Nothing here suspends."""
 
     async def begin(self, sql: str, set: str | None) -> bool:
+        await self.close()
         self._scope = self._make()
         self._open = _begin(set, self._scope)
         return self._open
@@ -200,11 +203,9 @@ class SyncTransaction(_Transaction):
         await self.close()
 
     async def rollback(self) -> None:
-        try:
+        if self._open and not self._lost:
             self._scope.rollback()
             self._open = False
-        except Exception:
-            self._open = True
         await self.close()
 
     async def pause(self, seconds: float) -> None:
@@ -215,11 +216,11 @@ class SyncTransaction(_Transaction):
         if scope is None:
             return
         try:
-            if self._open:
+            if self._open or self._lost:
                 scope.invalidate()
         except SQLAlchemyError:
             # The author closed it already.
             pass
         finally:
-            self._open = False
+            self._open = self._lost = False
             scope.close()
