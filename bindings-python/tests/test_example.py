@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +10,7 @@ import httpx
 import pytest
 import signoff
 from support.cluster import Cluster
+from support.server import Server
 from support.shop import ROOT, SECRET, request
 
 EXAMPLE = ROOT / "examples" / "fastapi-account-credit"
@@ -27,26 +24,12 @@ def database(cluster: Cluster) -> str:
 
 @pytest.fixture
 def address(cluster: Cluster, database: str, tmp_path: Path) -> Iterator[str]:
-    # Bound here, so that nobody takes the port before the server does.
-    listener = socket.create_server(("127.0.0.1", 0))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "bindings-python" / "python"),
+    variables = {
         "BILLING_APP_WRITE_URL": cluster.url(database, scheme="postgresql+asyncpg"),
         "BILLING_APP_HANDLER_SECRET": SECRET,
     }
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--fd", str(listener.fileno())]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(
-            command, cwd=EXAMPLE, env=environment, pass_fds=[listener.fileno()], stdout=log, stderr=log
-        )
-    address = "http://127.0.0.1:" + str(listener.getsockname()[1])
-    # The socket listens already: the first request waits for the server.
-    assert httpx.get(address + "/healthz", timeout=60).json() == {"ok": True}, (tmp_path / "log").read_text()
-    yield address
-    server.terminate()
-    server.wait(30)
-    listener.close()
+    with Server("app:app", EXAMPLE, tmp_path / "log", variables) as server:
+        yield server.address
 
 
 def test_the_account_credit_is_booked_once(cluster: Cluster, database: str, address: str) -> None:

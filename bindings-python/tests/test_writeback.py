@@ -241,11 +241,11 @@ def test_savepoints_are_the_authors_own(shop: Shop) -> None:
                 if shop.asynchronous:
                     async with nested:
                         await shop.credit(job, transaction)
-                        1 / (expected is None)  # noqa: B018
+                        1 / (expected is None)
                 else:
                     with nested:
                         await shop.credit(job, transaction)
-                        1 / (expected is None)  # noqa: B018
+                        1 / (expected is None)
             except ZeroDivisionError:
                 assert expected is ZeroDivisionError
         return signoff.Applied(rows=1)

@@ -60,7 +60,11 @@ async def drive(guard: Guard, transaction: Transaction, function: Function) -> R
             step = await _perform(step, guard, transaction, function)
     finally:
         # Also when our own task is cancelled: an open transaction does not outlive us.
-        await transaction.close()
+        try:
+            await transaction.close()
+        except Exception as error:
+            # What is decided is decided, and it may be committed.
+            log.warning("the connection could not be given back: %s", type(error).__name__)
     if (fault := guard.fault) is not None:
         log.error("%s", fault, extra={"code": fault.code, "idempotency_key": guard.job.idempotency_key})
     return step[1]
@@ -87,7 +91,7 @@ async def _perform(step: _Step, guard: Guard, transaction: Transaction, function
     except Exception as error:
         state, severity = transaction.sqlstate(error)
         # Not the error's text: a driver's may quote values.
-        log.info("%s failed: %s, SQLSTATE %s", step[0], type(error).__name__, state)
+        log.warning("%s failed: %s, SQLSTATE %s", step[0], type(error).__name__, state)
         return guard.failed(state, severity)
 
 

@@ -31,9 +31,11 @@ class WritebackHandler:
     |---|---|---|
     | `async_sessionmaker` | `AsyncSession` | `async def`; a `def` gets the `Session` inside |
     | `AsyncEngine` | `AsyncConnection` | `async def`; a `def` gets the `Connection` inside |
-    | `asyncpg.Pool` | `asyncpg.Connection` | `async def` |
+    | `asyncpg.Pool`, or a function that answers it | `asyncpg.Connection` | `async def` |
     | `sessionmaker` | `Session` | `def` |
     | `Engine` | `Connection` | `def` |
+
+    A pool of asyncpg exists only in a running loop, which is why a function will do: it is called for each request.
 
     It returns `Applied`, or returns or raises `Conflict` or `Refused`. Any other exception rolls everything back, goes to
     the logger `signoff` and nowhere else, and is answered 500 `HANDLER_BUSINESS_ERROR`, which the sender may try again.

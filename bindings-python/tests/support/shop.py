@@ -92,22 +92,22 @@ class Shop:
         self.name = cluster.database(schema.read_text(), seed.read_text(), receipts, RIGHTS, moved, COUNTER)
         self.cluster, self.loop, self.driver = cluster, loop, driver
         self.asynchronous = not driver.startswith("sync")
-        self._engine: Any = None
-        self.database = loop.run(self._open(**engine))
+        self.database, self._engine = loop.run(self.connect(**engine))
         self.handler = signoff.WritebackHandler(database=self.database, secrets=SECRET, audience="billing-app")
 
-    async def _open(self, **options: Any) -> Any:
+    async def connect(self, **options: Any) -> tuple[Any, Any]:
+        """What the handler takes, and the engine or pool below it, for the running loop."""
         url = self.cluster.url(self.name, "billing_writer", "postgresql")
         if self.driver == "asyncpg":
-            self._engine = await asyncpg.create_pool(url, min_size=0, max_size=20, **options)
-            return self._engine
+            pool = await asyncpg.create_pool(url, min_size=0, max_size=20, **options)
+            return pool, pool
         package = "psycopg" if self.driver.startswith("sync") or self.driver.endswith("psycopg") else "asyncpg"
         url = url.replace("postgresql:", f"postgresql+{package}:")
         if not self.asynchronous:
-            self._engine = create_engine(url, **options)
-            return sessionmaker(self._engine) if self.driver == "sync-session" else self._engine
-        self._engine = create_async_engine(url, **options)
-        return self._engine if self.driver == "connection" else async_sessionmaker(self._engine)
+            engine = create_engine(url, **options)
+            return (sessionmaker(engine) if self.driver == "sync-session" else engine), engine
+        asynchronous = create_async_engine(url, **options)
+        return (asynchronous if self.driver == "connection" else async_sessionmaker(asynchronous)), asynchronous
 
     async def reconnect(self) -> None:
         """Closes the connections of the pool; the next ones are new."""
@@ -240,4 +240,17 @@ def request(key: str = "wrp_1:INV-3001", **changes: Any) -> dict[str, Any]:
     return body
 
 
-__all__ = ["ACTION", "BILLING", "DRIVERS", "ROOT", "SECRET", "Answer", "Loop", "Shop", "ago", "psycopg", "request", "sign"]
+__all__ = [
+    "ACTION",
+    "BILLING",
+    "DRIVERS",
+    "ROOT",
+    "SECRET",
+    "Answer",
+    "Loop",
+    "Shop",
+    "ago",
+    "psycopg",
+    "request",
+    "sign",
+]

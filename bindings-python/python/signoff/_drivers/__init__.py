@@ -37,5 +37,5 @@ def of(database: object) -> Driver:
 
         if (driver := _sqlalchemy.driver(database)) is not None:
             return driver
-    known = "async_sessionmaker, AsyncEngine, sessionmaker or Engine of SQLAlchemy 2, or a pool of asyncpg"
+    known = "async_sessionmaker, AsyncEngine, sessionmaker or Engine of SQLAlchemy 2, or a pool of asyncpg, or a function that answers it"
     raise _native.invalid("database", f"{type(database).__name__} is not one of {known}")

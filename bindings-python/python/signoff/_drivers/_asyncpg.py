@@ -1,9 +1,11 @@
-"""asyncpg: a pool."""
+"""asyncpg: a pool, or a function that answers it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,17 +17,27 @@ from . import Driver
 
 
 def driver(database: object) -> Driver | None:
-    """The driver, if this is a pool."""
-    if not isinstance(database, asyncpg.Pool):
+    """The driver, if this is a pool, or a plain function, which has to answer one when it is called."""
+    pool: Callable[[], Any]
+    if isinstance(database, asyncpg.Pool):
+        pool = partial(_same, database)
+    elif inspect.isroutine(database):
+        pool = database
+    else:
         return None
-    return Driver("postgres", "native", True, False, partial(AsyncpgTransaction, database))
+    return Driver("postgres", "native", True, False, lambda: AsyncpgTransaction(pool))
+
+
+def _same(pool: Any) -> Any:
+    return pool
 
 
 class AsyncpgTransaction:
     """The author gets the connection. `connection.transaction()` in it is a savepoint, as asyncpg has it."""
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, pool: Callable[[], Any]) -> None:
+        self._made = pool
+        self._pool: Any = None
         self._connection: Any = None
         self._transaction: Any = None
         # Set where the server did not answer: such a connection is not used again.
@@ -33,6 +45,7 @@ class AsyncpgTransaction:
 
     async def begin(self, sql: str, set: str | None) -> bool:
         await self.close()
+        self._pool = self._made()
         self._connection = await self._pool.acquire()
         if self._connection.is_in_transaction():
             return False
@@ -74,8 +87,10 @@ class AsyncpgTransaction:
         if connection is None:
             return
         if unfinished is not None or self._lost:
-            connection.terminate()
             self._lost = False
+            # Where the server ended it, the pool has taken it back already.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
         await self._pool.release(connection)
 
     def sqlstate(self, error: Exception) -> tuple[str | None, str | None]:

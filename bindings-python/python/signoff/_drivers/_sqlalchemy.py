@@ -129,9 +129,10 @@ class AsyncTransaction(_Transaction):
 
     async def begin(self, sql: str, set: str | None) -> bool:
         await self.close()
-        self._scope = self._make()
-        if isinstance(self._scope, AsyncConnection):
-            await self._scope.start()
+        scope = self._make()
+        if isinstance(scope, AsyncConnection):
+            await scope.start()
+        self._scope = scope
         self._open = bool(await self._scope.run_sync(partial(_begin, set)))
         return self._open
 
