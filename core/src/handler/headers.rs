@@ -27,43 +27,49 @@ const KNOWN: [&str; 8] = [
 /// The longest value: room for sixteen signatures, or for a token.
 const LONGEST: usize = 4_096;
 
-/// The known headers of one request. One of them may be a credential: it does not print.
+/// The known headers of one request, their values one after the other. One may be a credential: it does not print.
 #[derive(Clone, Default)]
-pub(super) struct Headers([Option<String>; KNOWN.len()]);
+pub(super) struct Headers {
+    values: String,
+    places: [Option<(usize, usize)>; KNOWN.len()],
+}
 
 impl Headers {
     /// Picks the known ones, whatever the case of their names.
     pub(super) fn read<N: AsRef<[u8]>, V: AsRef<[u8]>>(lines: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
-        let mut headers = Self::default();
+        let mut headers = Self { values: String::with_capacity(512), places: [None; KNOWN.len()] };
         for (name, value) in lines {
-            let Some((known, slot)) = KNOWN
+            let Some((known, place)) = KNOWN
                 .iter()
-                .zip(&mut headers.0)
+                .zip(&mut headers.places)
                 .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name.as_ref()))
             else {
                 continue;
             };
-            if slot.is_some() {
+            if place.is_some() {
                 return Err(Error::new(Code::HeaderDuplicated).with("header", known));
             }
-            *slot = Some(text(known, value.as_ref())?);
+            let start = headers.values.len();
+            headers.values.push_str(text(known, value.as_ref())?);
+            *place = Some((start, headers.values.len()));
         }
         Ok(headers)
     }
 
     pub(super) fn get(&self, name: &'static str) -> Option<&str> {
-        KNOWN.iter().zip(&self.0).find(|(known, _)| **known == name).and_then(|(_, value)| value.as_deref())
+        let (start, end) = KNOWN.iter().zip(self.places).find(|(known, _)| **known == name)?.1?;
+        self.values.get(start..end)
     }
 }
 
 /// RFC 9110, section 5.5, without `obs-text`: visible ASCII with spaces and tabs inside.
-pub(super) fn text(header: &str, value: &[u8]) -> Result<String> {
+pub(super) fn text<'v>(header: &str, value: &'v [u8]) -> Result<&'v str> {
     let value = value.trim_ascii();
     if value.len() > LONGEST {
         return Err(malformed(header, "longer than 4096 bytes"));
     }
     match std::str::from_utf8(value) {
-        Ok(text) if text.bytes().all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\t')) => Ok(text.to_owned()),
+        Ok(text) if text.bytes().all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\t')) => Ok(text),
         _ => Err(malformed(header, "not printable ASCII")),
     }
 }
@@ -74,7 +80,7 @@ pub(super) fn malformed(header: &str, reason: &str) -> Error {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let present = KNOWN.iter().zip(&self.0).filter(|(_, value)| value.is_some()).map(|(name, _)| name);
+        let present = KNOWN.iter().zip(&self.places).filter(|(_, place)| place.is_some()).map(|(name, _)| name);
         formatter.debug_set().entries(present).finish()
     }
 }
