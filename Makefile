@@ -59,7 +59,8 @@ $(VENV)/made: bindings-python/requirements.txt
 	touch "$@"
 
 test-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/python" -m pytest
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" "$(VENV)/bin/python" -m pytest
 
 lint-python: bindings-python $(VENV)/made
 	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check

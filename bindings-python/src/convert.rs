@@ -78,7 +78,11 @@ impl<'py> FromPyObject<'_, 'py> for Headers<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let py = object.py();
         if let Ok(dict) = object.cast_exact::<PyDict>() {
-            return dict.iter().map(|(name, value)| Ok((name.extract()?, value.extract()?))).collect::<PyResult<_>>().map(Self);
+            return dict
+                .iter()
+                .map(|(name, value)| Ok((name.extract()?, value.extract()?)))
+                .collect::<PyResult<_>>()
+                .map(Self);
         }
         // Starlette and httpx keep the lines as they came under `raw`; in other mappings `items` has every line.
         let lines = if let Some(raw) = object.getattr_opt(intern!(py, "raw"))? {

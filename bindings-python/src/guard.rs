@@ -2,8 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use signoff::guard::Failure;
-use signoff::handler::{self, AuthorResult, HandlerConfig, HandlerGuard, Reply, Step};
+use signoff::handler::{self, HandlerConfig, HandlerGuard, Reply, Step};
 
 use crate::convert::{self, Headers, When};
 use crate::errors::{self, OrRaise as _};
@@ -56,6 +55,12 @@ impl Guard {
         self.0.fault().map(|error| errors::exception(py, error)).transpose()
     }
 
+    /// The digest of what makes this change this one and no other.
+    #[getter]
+    fn fingerprint(&self) -> String {
+        self.0.fingerprint().to_string()
+    }
+
     /// The step that is waited for.
     #[getter]
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -73,31 +78,10 @@ impl Guard {
         step(py, self.0.next(Reply::Ran { rows, changed }))
     }
 
-    /// The author's function returned this, as JSON.
-    fn author<'py>(&mut self, py: Python<'py>, result: &str) -> PyResult<Bound<'py, PyTuple>> {
-        let result = AuthorResult::parse(result).or_raise(py)?;
-        step(py, self.0.next(Reply::Author(result)))
-    }
-
-    /// The author's function ended in another way.
-    fn threw<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        step(py, self.0.next(Reply::Threw))
-    }
-
-    /// A transaction was open already.
-    fn already_open<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        step(py, self.0.next(Reply::Failed(Failure::AlreadyOpen)))
-    }
-
-    /// It failed: with this SQLSTATE, or without one, which says that nobody answered.
-    fn failed<'py>(
-        &mut self,
-        py: Python<'py>,
-        sqlstate: Option<&str>,
-        severity: Option<&str>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let failure = sqlstate.map_or(Failure::Lost, |state| Failure::from_sqlstate(state, severity));
-        step(py, self.0.next(Reply::Failed(failure)))
+    /// Anything else, in the form that `Reply::parse` reads.
+    fn reply<'py>(&mut self, py: Python<'py>, reply: &str) -> PyResult<Bound<'py, PyTuple>> {
+        let reply = Reply::parse(reply).or_raise(py)?;
+        step(py, self.0.next(reply))
     }
 }
 
@@ -105,9 +89,7 @@ fn step<'py>(py: Python<'py>, step: &Step) -> PyResult<Bound<'py, PyTuple>> {
     let name = |name: &str| PyString::intern(py, name);
     match step {
         Step::Begin { sql, set } => (name("begin"), sql, set.as_deref()).into_pyobject(py),
-        Step::Run { sql, params, rows } => {
-            (name("run"), sql, PyTuple::new(py, params)?, *rows).into_pyobject(py)
-        }
+        Step::Run { sql, params, rows } => (name("run"), sql, PyTuple::new(py, params)?, *rows).into_pyobject(py),
         Step::Effect { row } => {
             let columns = PyDict::new(py);
             for (column, value) in row {

@@ -86,3 +86,6 @@ class SignoffError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"SignoffError({str(self)!r})"

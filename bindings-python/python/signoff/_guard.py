@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from ._native import Guard, _Step
 
 log = logging.getLogger("signoff")
+
+# Replies, as the crate reads them.
+ALREADY_OPEN = '{"failed":"already_open"}'
+THREW = '{"threw":true}'
 
 Function = Callable[..., Any]
 Rows = list[list["str | None"]]
@@ -74,7 +79,7 @@ async def _perform(step: _Step, guard: Guard, transaction: Transaction, function
     try:
         match step:
             case ("begin", sql, set):
-                return guard.ran() if await transaction.begin(sql, set) else guard.already_open()
+                return guard.ran() if await transaction.begin(sql, set) else guard.reply(ALREADY_OPEN)
             case ("run", sql, params, True):
                 return guard.ran(await transaction.rows(sql, params))
             case ("run", sql, params, _):
@@ -92,7 +97,7 @@ async def _perform(step: _Step, guard: Guard, transaction: Transaction, function
         state, severity = transaction.sqlstate(error)
         # Not the error's text: a driver's may quote values.
         log.warning("%s failed: %s, SQLSTATE %s", step[0], type(error).__name__, state)
-        return guard.failed(state, severity)
+        return guard.reply(_failed(state, severity))
 
 
 async def _effect(guard: Guard, transaction: Transaction, function: Function, job: Job) -> _Step:
@@ -102,18 +107,25 @@ async def _effect(guard: Guard, transaction: Transaction, function: Function, jo
         result = declined
     except Exception:
         log.exception("the function for %s failed, key %s", job.action, job.idempotency_key)
-        return guard.threw()
+        return guard.reply(THREW)
     except asyncio.CancelledError:
         if _being_cancelled():
             raise
         # Something that the function waited for was cancelled: an ordinary failure of the function.
         log.exception("the function for %s failed, key %s", job.action, job.idempotency_key)
-        return guard.threw()
+        return guard.reply(THREW)
     try:
-        return guard.author(to_json(result))
+        return guard.reply(f'{{"author":{to_json(result)}}}')
     except (SignoffError, TypeError, ValueError, RecursionError):
         log.exception("what the function for %s returned cannot be recorded, key %s", job.action, job.idempotency_key)
-        return guard.threw()
+        return guard.reply(THREW)
+
+
+def _failed(state: str | None, severity: str | None) -> str:
+    if state is None:
+        return '{"failed":"lost"}'
+    told = {"sqlstate": state} if severity is None else {"sqlstate": state, "severity": severity}
+    return json.dumps({"failed": told})
 
 
 def _being_cancelled() -> bool:

@@ -67,9 +67,9 @@ class Job:
     principal: str | None
     """Who proposed it, if the body says so."""
     approval: Any
-    """The decision as the body tells it: JSON."""
+    """The decision as the body tells it: JSON, a number that is no integer as its text."""
     evidence: Any
-    """What the proposal rests on: JSON."""
+    """What the proposal rests on: JSON, a number that is no integer as its text."""
     audience: str | None
     """Whom the request is meant for, if the body says so."""
     issued_at: str | None
