@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: bindings-node test-rust test-node lint-node bench-node
+.PHONY: bindings-node bindings-python test-rust test-node test-python lint-node lint-python bench-node bench-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -31,9 +31,13 @@ build: ## the signoff program, release build
 	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
 	@echo "built $(TARGET)/release/signoff"
 
-bindings: bindings-node ## the modules of other languages, in place
+bindings: bindings-node bindings-python ## the modules of other languages, in place
 
-test: test-rust test-node ## every test of every language
+bindings-python:
+	$(CARGO) build --release $(CARGO_ARGS) -p signoff-python
+	install -m 755 "$(TARGET)/release/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
+
+test: test-rust test-node test-python ## every test of every language
 
 # The crash tests need a program that can be told where to die; the others must never see that one.
 test-rust: ## every Rust test, against the debug, the fault-injection and the release build of the program
@@ -68,7 +72,25 @@ lint-node: $(NODE_MODULES)
 bench-node: bindings-node
 	@cd bindings-node && node bench/run.mjs
 
-lint: lint-node ## format, clippy, core's features one by one, the docs, and what may be committed
+# What its tests need, at the versions that are written down.
+PYTHON ?= python3
+VENV := $(TARGET)/venv-python
+$(VENV)/made: bindings-python/requirements.txt
+	rm -rf "$(VENV)"
+	$(PYTHON) -m venv "$(VENV)"
+	"$(VENV)/bin/python" -m pip install -q --disable-pip-version-check -r bindings-python/requirements.txt
+	touch "$@"
+
+test-python: bindings-python $(VENV)/made
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" "$(VENV)/bin/python" -m pytest
+
+lint-python: bindings-python $(VENV)/made
+	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/mypy"
+	cd bindings-python && MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff --ignore-unused-allowlist
+
+lint: lint-node lint-python ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
