@@ -2,7 +2,7 @@
 
 import { types } from 'node:util';
 
-import { crossing, native, type NativeSecrets } from './native.js';
+import { crossing, type Lines, native, type NativeSecrets } from './native.js';
 
 /**
  * The headers of a request: a plain object (`req.headers`), a `Headers` or any other iterable of names and values, or a
@@ -34,13 +34,18 @@ export function milliseconds(now: unknown, from: Function): number {
   return Date.prototype.getTime.call(now);
 }
 
-/** The headers as a flat list of names and values. */
-export function lines(headers: HeadersLike, from: Function): string[] {
+/**
+ * The headers as they cross: names and values in turn, joined by newlines, which is one string in place of many. None of
+ * them holds a newline but one that somebody made up: then they cross as a list.
+ */
+export function lines(headers: HeadersLike, from: Function): Lines {
   const flat: string[] = [];
+  let plain = true;
   const add = (name: unknown, value: unknown): void => {
     if (typeof name !== 'string' || typeof value !== 'string') {
       usage('a header is not a string', 'names and values of headers are strings', from);
     }
+    if (value.includes('\n') || name.includes('\n')) plain = false;
     flat.push(name, value);
   };
   if (typeof headers !== 'object' || headers === null) {
@@ -60,7 +65,7 @@ export function lines(headers: HeadersLike, from: Function): string[] {
       else if (value !== undefined) add(name, value);
     }
   }
-  return flat;
+  return plain ? flat.join('\n') : flat;
 }
 
 // Making a secret ready costs more than a signature does. A few are kept; they are in the process's memory anyway.

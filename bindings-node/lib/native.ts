@@ -2,6 +2,9 @@
 
 import { SignoffError, type ErrorForm } from './error.js';
 
+/** Headers as they cross: names and values in turn, joined by newlines or as a list. */
+export type Lines = string | readonly string[];
+
 /** Signing secrets, made ready. */
 export interface NativeSecrets {
   readonly _secrets: never;
@@ -19,13 +22,13 @@ export interface NativeGuard {
 export interface NativeHandler {
   warnings(): string[];
   receiptsDdl(): string[];
-  receive(body: Uint8Array, headers: readonly string[], now: number): string | NativeGuard;
+  receive(body: Uint8Array, headers: Lines, now: number): string | NativeGuard;
 }
 
 interface Native {
   Secrets: new (secrets: readonly string[]) => NativeSecrets;
   Handler: new (config: string) => NativeHandler;
-  verify(body: Uint8Array, headers: readonly string[], secrets: NativeSecrets, now: number, policy?: string): string;
+  verify(body: Uint8Array, headers: Lines, secrets: NativeSecrets, now: number, policy?: string): string;
   sign(body: Uint8Array, secrets: NativeSecrets, key: string, now: number): string;
   receiptsDdl(dialect: string, table?: string, role?: string): string[];
   health(): string;

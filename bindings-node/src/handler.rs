@@ -6,7 +6,7 @@ use signoff::Code;
 use signoff::guard::{Dialect, ReceiptTable};
 use signoff::handler::{self, HandlerConfig, HandlerGuard, Received, Reply, Response};
 
-use crate::signature::lines;
+use crate::signature::{Flat, lines};
 use crate::{instant, json, thrown};
 
 /// An application's handler.
@@ -35,7 +35,7 @@ impl Handler {
 
     /// Takes a request in: the JSON of the response to send, or a guard to drive.
     #[napi(catch_unwind)]
-    pub fn receive(&self, body: &[u8], headers: Vec<String>, now: f64) -> Result<Either<String, Guard>, String> {
+    pub fn receive(&self, body: &[u8], headers: Flat, now: f64) -> Result<Either<String, Guard>, String> {
         Ok(match self.0.receive(body, lines(&headers), instant(now)?) {
             Received::Run(guard) => Either::B(Guard(guard)),
             Received::Respond(response) => Either::A(json(&response)?),

@@ -41,7 +41,16 @@ fn instant(milliseconds: f64) -> Result<Instant, String> {
 }
 
 fn json(value: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string(value).map_err(|_| thrown(&Code::Internal.into()))
+    json_of(value, 128)
+}
+
+/// JSON of about this many bytes.
+fn json_of(value: &impl Serialize, length: usize) -> Result<String, String> {
+    let mut out = Vec::with_capacity(length);
+    serde_json::to_writer(&mut out, value)
+        .ok()
+        .and_then(|()| String::from_utf8(out).ok())
+        .ok_or_else(|| thrown(&Code::Internal.into()))
 }
 
 /// A value that JavaScript writes as one of a few words.
