@@ -65,7 +65,8 @@ test-python: bindings-python $(VENV)/made
 lint-python: bindings-python $(VENV)/made
 	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
 	cd bindings-python && "$(VENV)/bin/mypy"
-	cd bindings-python && MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff --ignore-unused-allowlist
+	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
+		--mypy-config-file pyproject.toml --allowlist stubtest.allow
 
 lint: ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy
