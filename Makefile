@@ -77,7 +77,7 @@ lint: ## format, clippy, core's features one by one, the docs, and what may be c
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features handler,postgres --no-deps
 
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all
