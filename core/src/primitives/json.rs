@@ -172,7 +172,7 @@ impl Problem {
 type Reading<T> = std::result::Result<T, Problem>;
 
 /// Up to so many keys are compared one by one.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 struct Reader<'a> {
     text: &'a str,
