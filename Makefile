@@ -34,8 +34,8 @@ build: ## the signoff program, release build
 bindings: bindings-python ## the modules of other languages, in place
 
 bindings-python:
-	$(CARGO) build --release $(CARGO_ARGS) -p signoff-python
-	install -m 755 "$(TARGET)/release/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python
+	install -m 755 "$(TARGET)/binding/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
 
 test: test-rust test-python ## every test of every language
 
