@@ -34,8 +34,8 @@ build: ## the signoff program, release build
 bindings: bindings-node bindings-python ## the modules of other languages, in place
 
 bindings-python:
-	$(CARGO) build --release $(CARGO_ARGS) -p signoff-python
-	install -m 755 "$(TARGET)/release/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python
+	install -m 755 "$(TARGET)/binding/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
 
 test: test-rust test-node test-python ## every test of every language
 
@@ -88,7 +88,8 @@ test-python: bindings-python $(VENV)/made
 lint-python: bindings-python $(VENV)/made
 	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
 	cd bindings-python && "$(VENV)/bin/mypy"
-	cd bindings-python && MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff --ignore-unused-allowlist
+	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
+		--mypy-config-file pyproject.toml --allowlist stubtest.allow
 
 lint: lint-node lint-python ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy

@@ -16,10 +16,10 @@ use crate::errors::OrRaise as _;
 /// A point in time: RFC 3339 text, or nanoseconds since 1970.
 #[derive(FromPyObject)]
 pub enum When {
-    /// RFC 3339.
-    Text(String),
     /// Nanoseconds.
     Nanoseconds(u64),
+    /// RFC 3339.
+    Text(String),
 }
 
 impl When {
@@ -142,7 +142,17 @@ pub fn columns<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, P
 }
 
 fn column_value<'py>(py: Python<'py>, value: &ColumnValue) -> PyResult<Bound<'py, PyAny>> {
-    class!(py, "signoff._job", "ColumnValue")?.call1((value.column.as_str(), scalar(py, &value.value)?))
+    let class = class!(py, "signoff._job", "ColumnValue")?;
+    named_tuple(py, class, (value.column.as_str(), scalar(py, &value.value)?))
+}
+
+/// A named tuple, past its `__new__`, which is Python code.
+fn named_tuple<'py>(
+    py: Python<'py>,
+    class: &Bound<'py, PyType>,
+    items: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.get_type::<PyTuple>().call_method1(intern!(py, "__new__"), (class, items.into_pyobject(py)?))
 }
 
 fn document<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
@@ -175,12 +185,17 @@ pub fn job<'py>(py: Python<'py>, job: &Job) -> PyResult<Bound<'py, PyAny>> {
         None => Ok(py.None().into_bound(py)),
     };
     let names = |names: &Vec<Identifier>| PyTuple::new(py, names.iter().map(Identifier::as_str));
-    let target = class!(py, "signoff._job", "Target")?.call1((
-        job.target.schema.as_ref().map(Identifier::as_str),
-        job.target.table.as_str(),
-        column_value(py, &job.target.primary_key)?,
-    ))?;
-    let fields = PyDict::new(py);
+    let schema = job.target.schema.as_ref().map(Identifier::as_str);
+    let key = column_value(py, &job.target.primary_key)?;
+    let target = named_tuple(py, class!(py, "signoff._job", "Target")?, (schema, job.target.table.as_str(), key))?;
+    let class = class!(py, "signoff._job", "Job")?;
+    // A dictionary that has grown to its size already.
+    static FIELDS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let fields = FIELDS.get_or_try_init(py, || -> PyResult<_> {
+        let names = class.getattr("__dataclass_fields__")?;
+        Ok(py.get_type::<PyDict>().call_method1("fromkeys", (names,))?.cast_into::<PyDict>()?.unbind())
+    })?;
+    let fields = fields.bind(py).copy()?;
     let set = |name: &Bound<'py, PyString>, value: Bound<'py, PyAny>| fields.set_item(name, value);
     macro_rules! fields {
         ($($name:literal: $value:expr),* $(,)?) => {
@@ -210,5 +225,9 @@ pub fn job<'py>(py: Python<'py>, job: &Job) -> PyResult<Bound<'py, PyAny>> {
         "row": PyDict::new(py),
     }
     fields.set_item(intern!(py, "dry_run"), job.dry_run)?;
-    class!(py, "signoff._job", "Job")?.call_method1(intern!(py, "_of"), (fields,))
+    // Past the frozen assignments of its `__init__`, which cost more than all the rest.
+    let object = py.get_type::<PyAny>();
+    let job = object.call_method1(intern!(py, "__new__"), (class,))?;
+    object.call_method1(intern!(py, "__setattr__"), (&job, intern!(py, "__dict__"), fields))?;
+    Ok(job)
 }

@@ -58,13 +58,14 @@ def test_what_is_not_meant_for_us_runs_nothing(shop: Shop) -> None:
     captured, fresh = sign(body, content, now=ago(3600)), sign(body, content)
     replayed = {**captured, "webhook-timestamp": fresh["webhook-timestamp"]}
     assert shop.deliver(body, headers=replayed).told == (401, "failed", "INVALID_SIGNATURE")
-    for changes, expected in [
+    refusals: list[tuple[dict[str, Any], tuple[int, str, str]]] = [
         ({"action": "billing.other"}, (400, "failed", "UNSUPPORTED_ACTION")),
         ({"audience": "another-app"}, (403, "failed", "AUDIENCE_MISMATCH")),
         ({"target__table": "tenants"}, (403, "failed", "TARGET_MISMATCH")),
         ({"patch": {"status": "paid"}}, (422, "failed", "PATCH_COLUMN_NOT_ALLOWED")),
         ({"tenant_guard__value": "globex"}, (200, "conflict", "ROW_NOT_FOUND")),
-    ]:
+    ]
+    for changes, expected in refusals:
         assert shop.deliver(request(f"k{expected[2]}", **changes)).told == expected
     assert shop.effects == 0
     assert shop.receipts == [("kROW_NOT_FOUND", "conflict")]

@@ -79,15 +79,10 @@ class Job:
     row: Mapping[str, Scalar] = field(default_factory=dict)
     """The row as it is locked: key, tenant, version and the compared columns. Empty unless an action's function has it."""
 
-    @classmethod
-    def _of(cls, fields: dict[str, Any]) -> Job:
-        """The native half makes jobs without the price of twenty frozen assignments."""
-        job = object.__new__(cls)
-        job.__dict__.update(fields)
-        return job
-
     def _with_row(self, row: Mapping[str, Scalar]) -> Job:
-        return self._of({**self.__dict__, "row": row})
+        job = object.__new__(type(self))
+        job.__dict__.update(self.__dict__, row=row)
+        return job
 
     def __repr__(self) -> str:
         """Names, and no values of a row: they have no place in a log."""

@@ -17,6 +17,20 @@ _Step: TypeAlias = (
     | tuple[Literal["done"], Response]
 )
 
+__all__ = [
+    "MAX_BODY",
+    "Guard",
+    "Handler",
+    "__version__",
+    "catalogue",
+    "health",
+    "invalid",
+    "method_not_allowed",
+    "receipts_ddl",
+    "sign",
+    "verify",
+]
+
 MAX_BODY: Final[int]
 __version__: Final[str]
 
