@@ -66,8 +66,11 @@ test('examples/fastify-account-credit books a credit once', { skip }, async (t) 
   assert.equal((await post(`${url}/signoff`, above))[1].safe_error_code, 'CREDIT_ABOVE_BALANCE');
 });
 
+const lines = (path) => /```js\n(\/\/ app\.mjs\n[^]*?)```/.exec(read(here(path)))[1];
+
 test('the lines of the README run as they stand', { skip }, async (t) => {
-  const [, code] = /```js\n(\/\/ app\.mjs\n[^]*?)```/.exec(read(here('../README.md')));
+  const code = lines('../README.md');
+  assert.equal(lines('../../README.md'), code, 'the first page shows the same lines');
   assert.ok(code.trim().split('\n').length <= 16, 'fifteen lines and their name');
   const folder = mkdtempSync(here('./readme-'));
   t.after(() => rmSync(folder, { recursive: true }));
