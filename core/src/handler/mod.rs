@@ -124,7 +124,7 @@ use std::collections::BTreeMap;
 
 pub use action::{Action, HandlerConfig, Placeholders};
 pub use request::{Job, Target};
-pub use response::Response;
+pub use response::{METHODS, Response};
 pub use result::{Applied, AuthorResult};
 pub use run::{HandlerGuard, Reply, Step};
 pub use secrets::{Policy, SigningSecrets};

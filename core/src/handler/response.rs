@@ -9,6 +9,9 @@ use crate::error::{Code, Error};
 use crate::guard::{Outcome, ReceiptStatus, SourceReceipt};
 use crate::primitives::{Identifier, canonical};
 
+/// The methods that a writeback request may come with; every other is answered with [`Response::method_not_allowed`].
+pub const METHODS: [&str; 3] = ["POST", "PUT", "PATCH"];
+
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -54,11 +57,11 @@ impl Response {
         response
     }
 
-    /// The answer to any other method than POST, PUT and PATCH.
+    /// The answer to any other method than those of [`METHODS`].
     #[must_use]
     pub fn method_not_allowed() -> Self {
         let mut response = Self::error(&Code::MethodNotAllowed.into());
-        response.headers.push(("allow", "POST, PUT, PATCH".to_owned()));
+        response.headers.push(("allow", METHODS.join(", ")));
         response
     }
 
