@@ -10,7 +10,8 @@ override CARGO_TARGET_DIR := $(TARGET)
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt bench clean
+.PHONY: help demo build bindings test lint fmt bench clean
+.PHONY: bindings-node bindings-python test-rust test-node test-python lint-node lint-python bench-node bench-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -30,8 +31,16 @@ build: ## the signoff program, release build
 	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
 	@echo "built $(TARGET)/release/signoff"
 
+bindings: bindings-node bindings-python ## the modules of other languages, in place
+
+bindings-python:
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python
+	install -m 755 "$(TARGET)/binding/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
+
+test: test-rust test-node test-python ## every test of every language
+
 # The crash tests need a program that can be told where to die; the others must never see that one.
-test: ## every test, against the debug, the fault-injection and the release build of the program
+test-rust: ## every Rust test, against the debug, the fault-injection and the release build of the program
 	$(CARGO) build $(CARGO_ARGS) --workspace --bins
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli --features fault-injection --target-dir "$(TARGET)/fault"
 	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
@@ -40,7 +49,49 @@ test: ## every test, against the debug, the fault-injection and the release buil
 	SIGNOFF_RELEASE_BIN="$(TARGET)/release/signoff" \
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
 
-lint: ## format, clippy, core's features one by one, the docs, and what may be committed
+# Node: what its packages need is what their lock files say.
+NODE_MODULES := bindings-node/node_modules/.made examples/fastify-account-credit/node_modules/.made
+%/node_modules/.made: %/package.json %/package-lock.json
+	cd $* && npm ci --no-fund --no-audit
+	touch $@
+
+.PHONY: node-modules
+node-modules: $(NODE_MODULES)
+
+bindings-node: $(NODE_MODULES)
+	cd bindings-node && npm run -s build && CARGO="$(CARGO)" node scripts/native.mjs --release $(CARGO_ARGS)
+
+# SIGNOFF_MUTANTS makes the corpus that every language has to judge alike.
+test-node: bindings-node
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" npm test
+
+lint-node: $(NODE_MODULES)
+	cd bindings-node && npm run -s build && npm run -s lint
+
+bench-node: bindings-node
+	@cd bindings-node && node bench/run.mjs
+
+# What its tests need, at the versions that are written down.
+PYTHON ?= python3
+VENV := $(TARGET)/venv-python
+$(VENV)/made: bindings-python/requirements.txt
+	rm -rf "$(VENV)"
+	$(PYTHON) -m venv "$(VENV)"
+	"$(VENV)/bin/python" -m pip install -q --disable-pip-version-check -r bindings-python/requirements.txt
+	touch "$@"
+
+test-python: bindings-python $(VENV)/made
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" "$(VENV)/bin/python" -m pytest
+
+lint-python: bindings-python $(VENV)/made
+	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/mypy"
+	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
+		--mypy-config-file pyproject.toml --allowlist stubtest.allow
+
+lint: lint-node lint-python ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
@@ -49,13 +100,15 @@ lint: ## format, clippy, core's features one by one, the docs, and what may be c
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features handler,postgres --no-deps
 
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all
 
 bench: ## the numbers people rely on, each beside its baseline in the same run
 	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench
+	@$(MAKE) --no-print-directory bench-node
 
 clean: ## remove everything that was built
 	$(CARGO) clean
+	rm -rf bindings-node/dist bindings-node/native $(dir $(NODE_MODULES))

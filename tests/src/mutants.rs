@@ -100,6 +100,14 @@ fn base(wrapped: bool) -> Value {
         "guards": guards, "issued_at": "2026-06-28T00:00:00Z", "dry_run": false })
 }
 
+/// A good flat request whose reason is so many characters longer.
+#[must_use]
+pub fn request(longer: usize) -> String {
+    let mut request = base(false);
+    request["patch"]["waiver_reason"] = format!("a courtesy{}", "x".repeat(longer)).into();
+    request.to_string()
+}
+
 /// The signing secrets of the corpus.
 ///
 /// # Panics

@@ -434,6 +434,33 @@ fn receipts_tables_are_made_by_migrate_only_or_where_the_contract_says(engine: E
     workspace.run(["apply", &id]).expect(0);
 }
 
+/// What the command prints is what the library makes, and a database takes it, twice.
+#[test]
+fn the_receipts_table_of_a_handler_is_printed_as_sql() {
+    let workspace = Workspace::new();
+    let printed = workspace.run(["handler", "migration", "--dialect", "sqlite"]).expect(0).out;
+    for _ in 0..2 {
+        workspace.app().execute_batch(&printed).unwrap();
+    }
+    assert_eq!(workspace.ask("SELECT count(*) FROM main.synapsor_handler_receipts"), 0);
+    let own = workspace.json([
+        "handler",
+        "migration",
+        "--dialect",
+        "postgres",
+        "--table",
+        "app.receipts",
+        "--writer-role",
+        "a\"pp",
+    ]);
+    let statements = own.expect(0).json()["statements"].as_array().unwrap().clone();
+    assert_eq!(statements.len(), 4);
+    assert!(statements[1].as_str().unwrap().starts_with("CREATE TABLE IF NOT EXISTS \"app\".\"receipts\" ("));
+    assert_eq!(statements[3], "GRANT SELECT, INSERT, UPDATE ON TABLE \"app\".\"receipts\" TO \"a\"\"pp\"");
+    let unsafe_name = workspace.json(["handler", "migration", "--dialect", "sqlite", "--table", "a.b;c"]);
+    assert_eq!(unsafe_name.expect(1).error_code(), "UNSAFE_IDENTIFIER");
+}
+
 #[test]
 fn another_tenants_row_is_not_replaced_by_a_clash() {
     let workspace = Workspace::new();

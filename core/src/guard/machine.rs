@@ -13,6 +13,8 @@ use super::statements::{self, Statement};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Digest, Identifier, Redactor, Scalar};
 
+mod author;
+
 /// How often a transaction that lost a race before its effect is tried again.
 const RETRIES: u32 = 5;
 
@@ -468,78 +470,6 @@ impl Guard {
                 },
             }),
         }
-    }
-
-    fn author(&self) -> bool {
-        self.job.effect == Effect::Author
-    }
-
-    /// What the settings statement answers besides, if the job does not say the columns' types: the catalogue's word.
-    fn describe(&self) -> String {
-        if !self.author() || !self.job.types.is_empty() {
-            return String::new();
-        }
-        self.job.dialect.describe(&self.job.schema, &self.job.table, self.job.compared()).unwrap_or_default()
-    }
-
-    fn described(&mut self) -> Result<()> {
-        if !self.author() || !self.job.types.is_empty() {
-            return Ok(());
-        }
-        self.job.types = self.job.dialect.described(&self.session)?;
-        let version = self.job.version_column.as_ref();
-        match version.and_then(|column| self.job.types.get(column).map(|kind| (column, kind.as_str()))) {
-            Some((column, kind @ ("real" | "double precision"))) => {
-                Err(Error::new(Code::VersionTypeUnsupported).with("column", column).with("class", kind))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn outdated(&self) -> Error {
-        // Those that a table of v1 has not; which of them this one lacks, only its catalogue knows.
-        let (added, columns): (&[&str], _) = if self.author() {
-            let columns = "some of tenant_id, job_id, fingerprint and result_hash";
-            (&["tenant_id", "job_id", "fingerprint", "result_hash"], columns)
-        } else {
-            (&["tenant_id", "fingerprint", "receipt_json"], "some of tenant_id, fingerprint and receipt_json")
-        };
-        let ddl = self.job.dialect.receipts_upgrade(&self.job.receipts, added).join("; ");
-        let outdated = Error::new(Code::ReceiptTableOutdated).with("table", self.job.receipts.sql());
-        outdated.with("columns", columns).with("ddl", ddl)
-    }
-
-    /// What the author decided instead of writing.
-    fn declined(&self, status: ReceiptStatus, code: String, details: Option<Value>) -> Result<Outcome> {
-        let mut receipt = self.receipt(status, 0, None);
-        receipt.safe_error_code = Some(code);
-        receipt.details = details;
-        match status {
-            ReceiptStatus::Conflict => Ok(Outcome::Conflict(receipt)),
-            ReceiptStatus::Failed => Ok(Outcome::Refused(receipt)),
-            _ => Err(Error::new(Code::Internal).with("detail", "an author declines as conflict or failed")),
-        }
-    }
-
-    /// Where the engine cannot tell a transaction from the next one, a savepoint of ours does: it ends with ours.
-    fn mark(&mut self) -> Step {
-        match self.job.dialect.mark() {
-            Some((mark, _)) => self.run(State::Mark, Statement::plain(mark)),
-            None => self.call_author(),
-        }
-    }
-
-    fn unmark(&mut self, outcome: Outcome) -> Result<Step> {
-        match self.job.dialect.mark() {
-            Some((_, unmark)) => Ok(self.run(State::Unmark(outcome), Statement::plain(unmark))),
-            None => self.finish(outcome),
-        }
-    }
-
-    fn call_author(&mut self) -> Step {
-        self.effect_ran = true;
-        self.state = State::Effect;
-        Step::Effect
     }
 
     /// The UPDATE answered what it wrote; what triggers make of it after that, the last statement sees.

@@ -137,7 +137,7 @@ use crate::error::{Code, Error, Result};
 use crate::guard::{Dialect, ReceiptTable};
 use crate::primitives::Instant;
 use action::{Registered, invalid};
-use headers::Headers;
+use headers::{Headers, Name};
 use secrets::BearerTokens;
 
 /// An application's handler: its secrets, its actions, its receipts.
@@ -242,7 +242,7 @@ impl Handler {
     ) -> Result<HandlerGuard> {
         signature::sized(body)?;
         let headers = Headers::read(headers)?;
-        self.bearer_tokens.check(headers.get(headers::AUTHORIZATION))?;
+        self.bearer_tokens.check(headers.get(Name::Authorization))?;
         let job = signature::authentic(body, headers, &self.secrets, now, self.policy)?.job()?;
         if self.audience.is_some() && job.audience != self.audience {
             return Err(Code::AudienceMismatch.into());

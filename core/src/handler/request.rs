@@ -5,6 +5,7 @@
 //! before anything has a connection.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -85,7 +86,7 @@ pub(super) fn read(body: &[u8]) -> Result<Job> {
         Error::new(Code::JsonInvalid).with("line", line).with("column", column).with("problem", "not UTF-8")
     })?;
     let document = json::parse(text)?;
-    let root = At { node: &document, path: String::new() };
+    let root = At { node: &document, key: "", parent: None };
     root.object()?;
     version(&root)?;
     let change = root.find("change_set");
@@ -231,7 +232,7 @@ fn target(at: &At<'_>, wrapped: bool) -> Result<Target> {
     at.only(&["schema", "table", "primary_key"])?;
     let schema = at.find("schema").map(|schema| schema.identifier()).transpose()?;
     if schema.is_none() && !wrapped {
-        return Err(bad(format!("{}/schema is missing", at.path)));
+        return Err(at.lacks("schema"));
     }
     let table = at.member("table")?.identifier()?;
     Ok(Target { schema, table, primary_key: at.member("primary_key")?.column_value()? })
@@ -239,7 +240,7 @@ fn target(at: &At<'_>, wrapped: bool) -> Result<Target> {
 
 fn patch(at: &At<'_>) -> Result<Columns> {
     let patch = at.columns()?;
-    if patch.is_empty() { Err(bad(format!("{} is empty", at.path))) } else { Ok(patch) }
+    if patch.is_empty() { Err(bad(format!("{at} is empty"))) } else { Ok(patch) }
 }
 
 /// The text of an identity: not NULL, not a truth value, not empty.
@@ -255,31 +256,39 @@ fn bad(problem: impl Into<String>) -> Error {
     Error::new(Code::BadWritebackRequest).with("problem", problem.into())
 }
 
-/// A node and where it stands.
+/// A node and where it stands. The way there is put into words only for a refusal.
 struct At<'a> {
     node: &'a Node,
-    path: String,
+    key: &'a str,
+    parent: Option<&'a At<'a>>,
 }
 
 impl<'a> At<'a> {
     /// The member, unless it is absent or null.
-    fn find(&self, key: &str) -> Option<At<'a>> {
+    fn find(&self, key: &'static str) -> Option<At<'_>> {
         let node = self.node.get(key).filter(|node| node.value != NodeValue::Null)?;
-        Some(At { node, path: json::pointer(&self.path, key) })
+        Some(At { node, key, parent: Some(self) })
     }
 
-    fn member(&self, key: &str) -> Result<At<'a>> {
-        self.find(key).ok_or_else(|| bad(format!("{} is missing", json::pointer(&self.path, key))))
+    fn member(&self, key: &'static str) -> Result<At<'_>> {
+        self.find(key).ok_or_else(|| self.lacks(key))
+    }
+
+    fn lacks(&self, key: &str) -> Error {
+        bad(format!("{} is missing", json::pointer(&self.path(), key)))
+    }
+
+    fn path(&self) -> String {
+        self.parent.map_or_else(String::new, |parent| json::pointer(&parent.path(), self.key))
     }
 
     fn object(&self) -> Result<&'a [(String, Node)]> {
-        let place = if self.path.is_empty() { "the body" } else { &self.path };
-        self.node.as_object().ok_or_else(|| bad(format!("{place} is not an object")))
+        self.node.as_object().ok_or_else(|| bad(format!("{self} is not an object")))
     }
 
     fn only(&self, members: &[&str]) -> Result<()> {
         match self.object()?.iter().find(|(key, _)| !members.contains(&key.as_str())) {
-            Some((key, _)) => Err(bad(format!("{} is not a member", json::pointer(&self.path, key)))),
+            Some((key, _)) => Err(bad(format!("{} is not a member", json::pointer(&self.path(), key)))),
             None => Ok(()),
         }
     }
@@ -287,29 +296,29 @@ impl<'a> At<'a> {
     fn as_text(&self) -> Result<String> {
         match self.node.as_str() {
             Some(text) if !text.is_empty() => Ok(text.to_owned()),
-            _ => Err(bad(format!("{} is not a text, or an empty one", self.path))),
+            _ => Err(bad(format!("{self} is not a text, or an empty one"))),
         }
     }
 
-    fn text(&self, key: &str) -> Result<String> {
+    fn text(&self, key: &'static str) -> Result<String> {
         self.member(key)?.as_text()
     }
 
-    fn text_if(&self, key: &str) -> Result<Option<String>> {
+    fn text_if(&self, key: &'static str) -> Result<Option<String>> {
         self.find(key).map(|at| at.as_text()).transpose()
     }
 
-    fn count_if(&self, key: &str) -> Result<Option<u64>> {
+    fn count_if(&self, key: &'static str) -> Result<Option<u64>> {
         let Some(at) = self.find(key) else { return Ok(None) };
         match &at.node.value {
             NodeValue::Number(text) => text.parse().ok().filter(|count| *count > 0),
             _ => None,
         }
         .map(Some)
-        .ok_or_else(|| bad(format!("{} is not a whole number from 1", at.path)))
+        .ok_or_else(|| bad(format!("{at} is not a whole number from 1")))
     }
 
-    fn flag_if(&self, key: &str) -> Result<bool> {
+    fn flag_if(&self, key: &'static str) -> Result<bool> {
         match self.find(key).map(|at| &at.node.value) {
             None => Ok(false),
             Some(NodeValue::Bool(flag)) => Ok(*flag),
@@ -323,16 +332,16 @@ impl<'a> At<'a> {
 
     fn identifiers(&self) -> Result<Vec<Identifier>> {
         let items = self.node.as_array().filter(|items| !items.is_empty());
-        let items = items.ok_or_else(|| bad(format!("{} is not a list of columns", self.path)))?;
+        let items = items.ok_or_else(|| bad(format!("{self} is not a list of columns")))?;
         items
             .iter()
             .enumerate()
-            .map(|(index, node)| At { node, path: json::pointer(&self.path, &index.to_string()) }.identifier())
+            .map(|(index, node)| At { node, key: &index.to_string(), parent: Some(self) }.identifier())
             .collect()
     }
 
     fn scalar(&self) -> Result<Scalar> {
-        let not = || bad(format!("{} is not a text, a number, true, false or null", self.path));
+        let not = || bad(format!("{self} is not a text, a number, true, false or null"));
         let scalar = self.node.scalar().ok_or_else(not)?;
         match &scalar {
             // JSON has no infinity, but a reader that makes floats of numbers finds it in 1e400.
@@ -343,17 +352,15 @@ impl<'a> At<'a> {
 
     fn column_value(&self) -> Result<ColumnValue> {
         self.only(&["column", "value"])?;
-        let node = self.node.get("value").ok_or_else(|| bad(format!("{}/value is missing", self.path)))?;
-        let value = At { node, path: json::pointer(&self.path, "value") }.scalar()?;
+        let node = self.node.get("value").ok_or_else(|| self.lacks("value"))?;
+        let value = At { node, key: "value", parent: Some(self) }.scalar()?;
         Ok(ColumnValue { column: self.member("column")?.identifier()?, value })
     }
 
     fn columns(&self) -> Result<Columns> {
         let entries = self.object()?.iter();
         entries
-            .map(|(key, node)| {
-                Ok((Identifier::new(key.as_str())?, At { node, path: json::pointer(&self.path, key) }.scalar()?))
-            })
+            .map(|(key, node)| Ok((Identifier::new(key.as_str())?, At { node, key, parent: Some(self) }.scalar()?)))
             .collect()
     }
 
@@ -361,9 +368,18 @@ impl<'a> At<'a> {
     fn columns_if(&self) -> Columns {
         let entries = self.node.as_object().unwrap_or_default().iter();
         let column = |(key, node): &'a (String, Node)| {
-            let value = At { node, path: String::new() }.scalar().ok()?;
+            let value = At { node, key, parent: Some(self) }.scalar().ok()?;
             Some((Identifier::new(key.as_str()).ok()?, value))
         };
         entries.filter_map(column).collect::<BTreeMap<_, _>>()
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parent {
+            None => formatter.write_str("the body"),
+            Some(_) => formatter.write_str(&self.path()),
+        }
     }
 }

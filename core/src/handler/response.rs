@@ -52,7 +52,8 @@ impl Response {
         }
         if info.http == 401 {
             // RFC 9110, section 11.6.1: a 401 names a challenge.
-            response.headers.push(("www-authenticate", "Signature".to_owned()));
+            let challenge = if error.code() == Code::Unauthorized { "Bearer" } else { "Signature" };
+            response.headers.push(("www-authenticate", challenge.to_owned()));
         }
         response
     }

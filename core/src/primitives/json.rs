@@ -1,9 +1,8 @@
 //! Strict JSON: duplicate keys, lone surrogates and nesting beyond 64 levels are refused, numbers keep their text, and
-//! every value knows where it stood. Built on `serde_json`'s raw values, whose borrowed text gives the offset.
+//! every value knows where it stood. One pass; `serde_json` unescapes strings, and says what is wrong with a text that is no JSON.
 
-use std::fmt;
+use std::collections::HashSet;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -106,8 +105,8 @@ impl Node {
 pub fn parse(text: &str) -> Result<Node> {
     #[cfg(test)]
     PARSED.with(|count| count.set(count.get() + 1));
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error, 0, 0))?;
-    Reader { text }.node(raw, "", 0)
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
+    reader.document().map_err(|problem| problem.told(text))
 }
 
 #[cfg(test)]
@@ -130,53 +129,225 @@ pub fn pointer(parent: &str, key: &str) -> String {
     format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-struct Reader<'a> {
-    text: &'a str,
+/// What a reader stopped at.
+enum Problem {
+    /// Not JSON.
+    Syntax,
+    /// A string that is not one: its offset, and what its reader says.
+    String(usize, serde_json::Error),
+    /// A key that stood before: it, and the way to its object, innermost first.
+    Duplicate(String, Vec<String>),
+    Depth,
 }
 
-impl<'a> Reader<'a> {
-    fn node(&self, raw: &'a RawValue, at: &str, depth: usize) -> Result<Node> {
-        if depth > MAX_DEPTH {
-            return Err(Error::new(Code::JsonTooDeep).with("limit", MAX_DEPTH));
+impl Problem {
+    /// In words. A text that is no JSON at all is that first, wherever else the reader stopped.
+    fn told(self, text: &str) -> Error {
+        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+            return invalid(&error, 0, 0);
         }
-        let source = raw.get();
-        // The raw text is a slice of `text`, so the distance of the two pointers is the offset.
-        let offset = (source.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let fail = |error: serde_json::Error| {
-            let (line, column) = line_column(self.text, offset);
-            invalid(&error, line, column)
-        };
-        let value = match source.as_bytes().first() {
-            Some(b'{') => {
-                let entries = Shallow(Object).read(source).map_err(fail)?;
-                let mut out: Vec<(String, Node)> = Vec::with_capacity(entries.len());
-                let mut seen = std::collections::HashSet::with_capacity(entries.len());
-                for (key, raw) in entries {
-                    if !seen.insert(key.clone()) {
-                        let place = if at.is_empty() { "the document" } else { at };
-                        return Err(Error::new(Code::JsonDuplicateKey).with("key", key).with("pointer", place));
-                    }
-                    let node = self.node(raw, &pointer(at, &key), depth + 1)?;
-                    out.push((key, node));
-                }
-                NodeValue::Object(out)
+        match self {
+            Self::Syntax => Error::new(Code::JsonInvalid).with("line", 1).with("column", 1).with("problem", "not JSON"),
+            Self::String(offset, error) => {
+                let (line, column) = line_column(text, offset);
+                invalid(&error, line, column)
             }
-            Some(b'[') => {
-                let items = Shallow(Array).read(source).map_err(fail)?;
-                let nodes = items.into_iter().enumerate();
-                NodeValue::Array(
-                    nodes
-                        .map(|(i, raw)| self.node(raw, &pointer(at, &i.to_string()), depth + 1))
-                        .collect::<Result<_>>()?,
-                )
+            Self::Duplicate(key, way) => {
+                let place = way.iter().rev().fold(String::new(), |parent, key| pointer(&parent, key));
+                let place = if place.is_empty() { "the document".to_owned() } else { place };
+                Error::new(Code::JsonDuplicateKey).with("key", key).with("pointer", place)
             }
-            Some(b'"') => NodeValue::String(serde_json::from_str(source).map_err(fail)?),
-            Some(b't') => NodeValue::Bool(true),
-            Some(b'f') => NodeValue::Bool(false),
-            Some(b'n') => NodeValue::Null,
-            _ => NodeValue::Number(source.to_owned()),
+            Self::Depth => Error::new(Code::JsonTooDeep).with("limit", MAX_DEPTH),
+        }
+    }
+
+    fn inside(mut self, key: impl FnOnce() -> String) -> Self {
+        if let Self::Duplicate(_, way) = &mut self {
+            way.push(key());
+        }
+        self
+    }
+}
+
+type Reading<T> = std::result::Result<T, Problem>;
+
+/// Up to so many keys are compared one by one.
+const FEW: usize = 32;
+
+struct Reader<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Reading<Node> {
+        let node = self.node(0)?;
+        match self.next_byte() {
+            None => Ok(node),
+            Some(_) => Err(Problem::Syntax),
+        }
+    }
+
+    /// The next byte that is not white space, not taken.
+    fn next_byte(&mut self) -> Option<u8> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn take(&mut self, byte: u8) -> Reading<()> {
+        if self.next_byte() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(Problem::Syntax)
+        }
+    }
+
+    /// True after a comma, false after the end.
+    fn goes_on(&mut self, end: u8) -> Reading<bool> {
+        let byte = self.next_byte();
+        self.at += 1;
+        match byte {
+            Some(b',') => Ok(true),
+            Some(byte) if byte == end => Ok(false),
+            _ => Err(Problem::Syntax),
+        }
+    }
+
+    fn node(&mut self, depth: usize) -> Reading<Node> {
+        if depth > MAX_DEPTH {
+            return Err(Problem::Depth);
+        }
+        let first = self.next_byte().ok_or(Problem::Syntax)?;
+        let offset = self.at;
+        let value = match first {
+            b'{' => NodeValue::Object(self.object(depth)?),
+            b'[' => NodeValue::Array(self.array(depth)?),
+            b'"' => NodeValue::String(self.string()?),
+            b't' => self.word("true", NodeValue::Bool(true))?,
+            b'f' => self.word("false", NodeValue::Bool(false))?,
+            b'n' => self.word("null", NodeValue::Null)?,
+            _ => NodeValue::Number(self.number()?.to_owned()),
         };
         Ok(Node { offset, value })
+    }
+
+    fn object(&mut self, depth: usize) -> Reading<Vec<(String, Node)>> {
+        self.at += 1;
+        let mut entries: Vec<(String, Node)> = Vec::new();
+        let mut seen = HashSet::new();
+        if self.next_byte() == Some(b'}') {
+            self.at += 1;
+            return Ok(entries);
+        }
+        loop {
+            if self.next_byte() != Some(b'"') {
+                return Err(Problem::Syntax);
+            }
+            let key = self.string()?;
+            let twice = if entries.len() < FEW {
+                entries.iter().any(|(known, _)| *known == key)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(entries.iter().map(|(known, _)| known.clone()));
+                }
+                !seen.insert(key.clone())
+            };
+            if twice {
+                return Err(Problem::Duplicate(key, Vec::new()));
+            }
+            self.take(b':')?;
+            let node = self.node(depth + 1).map_err(|problem| problem.inside(|| key.clone()))?;
+            entries.push((key, node));
+            if !self.goes_on(b'}')? {
+                return Ok(entries);
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Reading<Vec<Node>> {
+        self.at += 1;
+        let mut items = Vec::new();
+        if self.next_byte() == Some(b']') {
+            self.at += 1;
+            return Ok(items);
+        }
+        loop {
+            items.push(self.node(depth + 1).map_err(|problem| problem.inside(|| items.len().to_string()))?);
+            if !self.goes_on(b']')? {
+                return Ok(items);
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str, value: NodeValue) -> Reading<NodeValue> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word.as_bytes()) {
+            return Err(Problem::Syntax);
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    /// From quote to quote. Without an escape the text is the string.
+    fn string(&mut self) -> Reading<String> {
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += 1;
+            match self.bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 1;
+                }
+                Some(0..=0x1f) | None => return Err(Problem::Syntax),
+                Some(_) => {}
+            }
+        }
+        self.at += 1;
+        let whole = self.text.get(start..self.at).ok_or(Problem::Syntax)?;
+        if escaped {
+            return serde_json::from_str(whole).map_err(|error| Problem::String(start, error));
+        }
+        Ok(whole.get(1..whole.len() - 1).unwrap_or_default().to_owned())
+    }
+
+    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    fn number(&mut self) -> Reading<&str> {
+        let start = self.at;
+        self.skip(|b| b == b'-', 1);
+        match self.bytes.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return Err(Problem::Syntax),
+        }
+        if self.skip(|b| b == b'.', 1) {
+            self.digits()?;
+        }
+        if self.skip(|b| matches!(b, b'e' | b'E'), 1) {
+            self.skip(|b| matches!(b, b'+' | b'-'), 1);
+            self.digits()?;
+        }
+        self.text.get(start..self.at).ok_or(Problem::Syntax)
+    }
+
+    fn digits(&mut self) -> Reading<()> {
+        if self.skip(|b| b.is_ascii_digit(), usize::MAX) { Ok(()) } else { Err(Problem::Syntax) }
+    }
+
+    /// Takes at most so many such bytes; true if there was one.
+    fn skip(&mut self, such: impl Fn(u8) -> bool, most: usize) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let count = rest.iter().take(most).take_while(|byte| such(**byte)).count();
+        self.at += count;
+        count > 0
     }
 }
 
@@ -189,65 +360,6 @@ fn invalid(error: &serde_json::Error, base_line: usize, base_column: usize) -> E
     let text = error.to_string();
     let problem = text.split(" at line ").next().unwrap_or_default().to_owned();
     Error::new(Code::JsonInvalid).with("line", line).with("column", column).with("problem", problem)
-}
-
-/// Reads one level and leaves the values below it raw.
-struct Shallow<T>(T);
-struct Object;
-struct Array;
-
-impl Shallow<Object> {
-    fn read(self, text: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> {
-        self.deserialize(&mut serde_json::Deserializer::from_str(text))
-    }
-}
-
-impl Shallow<Array> {
-    fn read(self, text: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
-        self.deserialize(&mut serde_json::Deserializer::from_str(text))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Shallow<Object> {
-    type Value = Vec<(String, &'de RawValue)>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Shallow<Object> {
-    type Value = Vec<(String, &'de RawValue)>;
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(entries)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Shallow<Array> {
-    type Value = Vec<&'de RawValue>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Shallow<Array> {
-    type Value = Vec<&'de RawValue>;
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = sequence.next_element()? {
-            items.push(item);
-        }
-        Ok(items)
-    }
 }
 
 #[cfg(test)]
@@ -265,6 +377,96 @@ mod tests {
         assert_eq!(a[0].value, NodeValue::Number("1.50".into()));
         assert_eq!(line_column(text, a[1].offset), (3, 15));
         assert_eq!(a[1].as_str(), Some("x\n"));
+    }
+
+    /// What is JSON, and what its strings and numbers are, is for `serde_json` to say.
+    #[test]
+    fn reads_what_serde_json_reads() {
+        let mut texts: Vec<String> = [
+            "0",
+            "-0",
+            "-",
+            "1.",
+            ".1",
+            "1e",
+            "1e+",
+            "1e+5",
+            "-1.5E-3",
+            "00",
+            "1 ",
+            " \t\r\n1",
+            "\u{a0}1",
+            "tru",
+            "true1",
+            "nul",
+            "[]",
+            "[ ]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{}",
+            "{ }",
+            "{\"a\" : 1}",
+            "{a:1}",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{,}",
+            "[[1],{\"b\":[{}]}]",
+            "\"\"",
+            "\"",
+            "\"\\\"",
+            "\"\\\\\"",
+            "\"\\u00e9é\"",
+            "\"\\ud83d\\ude02\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"a\nb\"",
+            "\"\u{7f}\"",
+            "\u{feff}1",
+            "",
+            " ",
+            "18446744073709551616",
+            "1e400",
+            "{\"é\":\"ü\"}",
+            "[1,{\"k\":[\"\\/\"]},null,false]",
+            "nullx",
+            "{}{}",
+            "]",
+            "}",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        // Every text one character away from a document that has everything.
+        let whole = r#"{"a":[1.5e-2,-0,"x\u00e9"],"b":{"c":null,"d":true}}"#;
+        for (at, here) in whole.char_indices() {
+            let (before, after) = whole.split_at(at);
+            texts.push([before, after.strip_prefix(here).unwrap()].concat());
+            texts.extend(["\"", "{", "]", ",", "0", "\\", "e", "\u{1}"].map(|new| [before, new, after].concat()));
+        }
+        for text in texts {
+            let theirs = serde_json::from_str::<Value>(&text);
+            match (parse(&text), theirs) {
+                (Ok(node), Ok(value)) => assert!(same(&node, &value), "{text}: {node:?}"),
+                // What only one of us reads: numbers beyond every float, and a key that stands twice.
+                (Ok(_), Err(error)) => assert!(error.to_string().contains("out of range"), "{text}: {error}"),
+                (Err(error), Ok(_)) => assert_eq!(error.code(), Code::JsonDuplicateKey, "{text}"),
+                (Err(_), Err(_)) => {}
+            }
+        }
+    }
+
+    fn same(node: &Node, value: &Value) -> bool {
+        match (&node.value, value) {
+            (NodeValue::Object(entries), Value::Object(map)) => {
+                let found = |(key, node): &(String, Node)| map.get(key).is_some_and(|value| same(node, value));
+                entries.len() == map.len() && entries.iter().all(found)
+            }
+            (NodeValue::Array(items), Value::Array(values)) => {
+                items.len() == values.len() && items.iter().zip(values).all(|(node, value)| same(node, value))
+            }
+            (NodeValue::Number(text), Value::Number(number)) => text.parse::<f64>().ok() == number.as_f64(),
+            _ => node.to_value() == *value,
+        }
     }
 
     #[test]

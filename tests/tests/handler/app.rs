@@ -129,3 +129,38 @@ pub fn credit<A: App>(app: &mut A) -> Reply {
 pub fn credits<A: App>(app: &mut A) -> usize {
     app.rows("SELECT 'x' FROM account_credits").len()
 }
+
+/// What a handler prints of itself, at every stage of a request, holds none of its secrets; nor does what it refuses.
+#[test]
+fn no_secret_is_printed() {
+    let token = "planted-bearer-token";
+    let text = json!({ "dialect": "sqlite", "secrets": [SECRET, "planted secret of 24 bytes"], "bearer_tokens": [token],
+        "actions": [{ "name": "billing.credit", "table": "invoices", "key": "id", "tenant": "tenant_id", "version": "updated_at" }] });
+    let config = HandlerConfig::from_json(&text.to_string()).unwrap();
+    let mut printed = format!("{config:?}");
+    let handler = Handler::new(config).unwrap();
+    let mut body = body("k");
+    body["target"]["schema"] = "main".into();
+    let body = body.to_string();
+    let secrets = SigningSecrets::new([Secret::new(SECRET.to_owned())]).unwrap();
+    let mut headers = sign(body.as_bytes(), &secrets, "k", now()).unwrap();
+    printed += &format!("{handler:?} {secrets:?} {:?}", handler.receive(body.as_bytes(), &headers, now()));
+    headers.insert("authorization".to_owned(), format!("Bearer {token}"));
+    printed += &format!("{:?}", handler.receive(body.as_bytes(), &headers, now()));
+    headers.insert("webhook-timestamp".to_owned(), "1".to_owned());
+    printed += &format!("{:?}", handler.receive(body.as_bytes(), &headers, now()));
+    for wrong in ["secrets", "bearer_tokens", "audience", "dialect", "policy", "planted-key"] {
+        let mut text = text.clone();
+        text[wrong] = json!([{ "planted": SECRET }]);
+        printed += &format!("{:?}", HandlerConfig::from_json(&text.to_string()).unwrap_err());
+        text[wrong] = json!(SECRET);
+        printed += &format!("{:?}", HandlerConfig::from_json(&text.to_string()).map(drop));
+    }
+    for secret in [SECRET, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "planted secret", token] {
+        assert!(!printed.contains(secret), "{secret} stands in {printed}");
+    }
+    // It did print.
+    assert!(
+        printed.contains("planted-key") && printed.contains("INVALID_SIGNATURE") && printed.contains("UNAUTHORIZED")
+    );
+}

@@ -1,8 +1,9 @@
 //! The embedded ledger: one SQLite file in WAL mode, one thread that owns the connection.
 //!
-//! The thread is what makes every call cancel-safe, and where several callers of one process will share a commit.
+//! The thread is what makes every call cancel-safe, and where several callers of one process share a commit.
 
 mod chain;
+mod group;
 mod open;
 mod read;
 mod receipt_table;
@@ -12,6 +13,7 @@ mod write;
 
 pub use open::LedgerOptions;
 
+use std::iter;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -38,7 +40,12 @@ pub struct SqliteLedger {
     thread: Option<JoinHandle<()>>,
 }
 
-type Work = Box<dyn FnOnce(&mut Store) + Send>;
+enum Work {
+    /// Answers by itself.
+    Read(Box<dyn FnOnce(&mut Store) + Send>),
+    /// Is answered after the commit that it shares.
+    Write(Box<dyn group::Write>),
+}
 
 /// What the thread owns.
 struct Store {
@@ -57,8 +64,15 @@ impl SqliteLedger {
             .name("signoff-ledger".to_owned())
             .spawn(move || {
                 let mut store = store;
-                while let Ok(work) = receiver.recv() {
-                    work(&mut store);
+                while let Ok(first) = receiver.recv() {
+                    let mut writes = Vec::new();
+                    for work in iter::once(first).chain(receiver.try_iter()).take(group::AT_MOST) {
+                        match work {
+                            Work::Read(read) => read(&mut store),
+                            Work::Write(write) => writes.push(write),
+                        }
+                    }
+                    group::commit(&store, writes);
                 }
             })
             .map_err(|_| {
@@ -75,14 +89,25 @@ impl SqliteLedger {
         &self.path
     }
 
+    /// Looks something up.
     async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static) -> Result<T> {
         let (answer, wait) = oneshot::channel();
-        let gone = || Error::new(Code::LedgerUnavailable).with("reason", "its thread ended");
-        let job: Work = Box::new(move |store| {
+        let job = Work::Read(Box::new(move |store| {
             // The caller may be gone; what was done stays done.
             let _ = answer.send(work(store));
-        });
-        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(job).is_ok());
+        }));
+        self.answer(job, wait).await
+    }
+
+    /// Writes something, in a transaction that others may share.
+    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
+        let (answer, wait) = oneshot::channel();
+        self.answer(Work::Write(Box::new(group::Pending::new(work, answer))), wait).await
+    }
+
+    async fn answer<T>(&self, work: Work, wait: oneshot::Receiver<Result<T>>) -> Result<T> {
+        let gone = || Error::new(Code::LedgerUnavailable).with("reason", "its thread ended");
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(work).is_ok());
         let result = if sent { wait.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
         result.map_err(|error| error.with("path", self.path.display()))
     }
@@ -109,11 +134,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn record_read(&self, read: NewRead) -> Result<()> {
-        self.call(move |store| write::record_read(store, &read)).await
+        self.write(move |store| write::record_read(store, &read)).await
     }
 
     async fn record_proposal(&self, proposal: NewProposal) -> Result<Recorded> {
-        self.call(move |store| write::record_proposal(store, &proposal)).await
+        self.write(move |store| write::record_proposal(store, &proposal)).await
     }
 
     async fn load(&self, proposal_id: &str) -> Result<ProposalRecord> {
@@ -122,7 +147,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
-        self.call(move |store| write::advance(store, &advance)).await
+        self.write(move |store| write::advance(store, &advance)).await
     }
 
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>> {
@@ -132,7 +157,8 @@ impl Ledger for SqliteLedger {
 
     async fn rebind_receipts(&self, to: ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>> {
         let actor = actor.to_owned();
-        self.call(move |store| receipt_table::rebind(store, &to, &actor, at)).await
+        self.call(|store| verify::verify(store, None, Box::new(|_, _| ())).map(|_| ())).await?;
+        self.write(move |store| receipt_table::rebind(store, &to, &actor, at)).await
     }
 
     async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>> {

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::chain::{Draft, append, head, tampered};
 use super::read::{PROPOSALS, check_event, parse, proposal_row};
-use super::write::transaction;
 use super::{Failed, Store};
 use crate::error::Result;
 use crate::guard::ReceiptTable;
@@ -51,34 +50,26 @@ pub(super) fn recorded(store: &Store, source: &str) -> Result<Option<ReceiptTabl
     last(&store.connection, &store.key, source)
 }
 
-pub(super) fn rebind(store: &mut Store, to: &ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>> {
-    // In a snapshot before the transaction: it takes time, and writers would wait for it.
-    super::verify::verify(store, None, Box::new(|_, _| ()))?;
-    let key = &store.key;
-    transaction(store, |connection| {
-        let previous = head(connection, key)?;
-        let before = last(connection, key, &to.source)?;
-        let Some(recorded) = before.as_ref().filter(|recorded| **recorded != to.table) else { return Ok(before) };
-        let open = open(connection, key, &to.source)?;
-        if let Some(first) = open.first() {
-            let why = match open.len() {
-                1 => format!("{first} is approved or unresolved"),
-                more => format!("{more} proposals are approved or unresolved, among them {first}"),
-            };
-            return Err(to.changed(recorded, why));
-        }
-        record(connection, previous.size + 1, to)?;
-        let detail = canonical(&json!({ "from": recorded.sql(), "to": to.table.sql() }))?;
-        // Never the id of a proposal, whatever the source is called.
-        let subject = format!("source:{}", to.source);
-        append(
-            connection,
-            key,
-            previous,
-            &Draft { kind: "receipts_table_changed", subject: &subject, actor, at, detail },
-        )?;
-        Ok(before)
-    })
+/// The caller has verified the ledger before: it takes time, and writers would wait for it.
+pub(super) fn rebind(store: &Store, to: &ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>> {
+    let (connection, key) = (&store.connection, &store.key);
+    let previous = head(connection, key)?;
+    let before = last(connection, key, &to.source)?;
+    let Some(recorded) = before.as_ref().filter(|recorded| **recorded != to.table) else { return Ok(before) };
+    let open = open(connection, key, &to.source)?;
+    if let Some(first) = open.first() {
+        let why = match open.len() {
+            1 => format!("{first} is approved or unresolved"),
+            more => format!("{more} proposals are approved or unresolved, among them {first}"),
+        };
+        return Err(to.changed(recorded, why));
+    }
+    record(connection, previous.size + 1, to)?;
+    let detail = canonical(&json!({ "from": recorded.sql(), "to": to.table.sql() }))?;
+    // Never the id of a proposal, whatever the source is called.
+    let subject = format!("source:{}", to.source);
+    append(connection, key, previous, &Draft { kind: "receipts_table_changed", subject: &subject, actor, at, detail })?;
+    Ok(before)
 }
 
 /// The proposals of a source that may have, or may yet leave, a receipt in its table.

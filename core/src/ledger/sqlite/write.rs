@@ -1,4 +1,4 @@
-//! Writing: one step, one transaction, one event.
+//! Writing: one step, one event, inside a transaction that is open already (see [`group`](super::group)).
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::chain::{Draft, Head, Sealed, append, head, standing_text, within};
 use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
 use super::receipt_table;
-use super::schema::check_schema;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
@@ -21,47 +20,16 @@ pub(super) fn decision_mac(key: &MacKey, document: &str) -> [u8; 32] {
     key.tag("signoff decision", document.as_bytes())
 }
 
-/// Runs `work` in a transaction that takes the write lock first, so that nothing read in it can be stale.
-pub(super) fn transaction<T>(store: &Store, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let connection = &store.connection;
-    fault_point!("fault:ledger.begin");
-    connection.execute_batch("BEGIN IMMEDIATE").failed()?;
-    let result = same_schema(store).and_then(|()| work(connection)).and_then(|value| {
-        fault_point!("fault:ledger.commit");
-        connection.execute_batch("COMMIT").failed()?;
-        fault_point!("fault:ledger.committed");
-        Ok(value)
-    });
-    if result.is_err() && !connection.is_autocommit() {
-        // If even this fails the connection is broken, and closing it rolls back.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    result
-}
-
-/// Nobody changed the schema since it was found to be ours.
-fn same_schema(store: &Store) -> Result<()> {
-    let version: i64 = store.connection.pragma_query_value(None, "schema_version", |row| row.get(0)).failed()?;
-    if version == store.schema_version { Ok(()) } else { check_schema(&store.connection).map(|_| ()) }
-}
-
-pub(super) fn record_read(store: &mut Store, read: &NewRead) -> Result<()> {
-    let key = &store.key;
-    transaction(store, |connection| {
-        let previous = head(connection, key)?;
-        insert_read(connection, previous.size + 1, read)?;
-        let (kind, subject) = match &read.evidence {
-            Some(evidence) => ("evidence_recorded", evidence.id.as_str()),
-            None => ("read_denied", ""),
-        };
-        append(
-            connection,
-            key,
-            previous,
-            &Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() },
-        )?;
-        Ok(())
-    })
+pub(super) fn record_read(store: &Store, read: &NewRead) -> Result<()> {
+    let (connection, key) = (&store.connection, &store.key);
+    let previous = head(connection, key)?;
+    insert_read(connection, previous.size + 1, read)?;
+    let (kind, subject) = match &read.evidence {
+        Some(evidence) => ("evidence_recorded", evidence.id.as_str()),
+        None => ("read_denied", ""),
+    };
+    let draft = Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() };
+    append(connection, key, previous, &draft).map(|_| ())
 }
 
 fn insert_read(connection: &Connection, seq: u64, read: &NewRead) -> Result<()> {
@@ -107,71 +75,69 @@ fn row_key(change_set: &ChangeSet) -> Result<Vec<u8>> {
     ]))
 }
 
-pub(super) fn record_proposal(store: &mut Store, proposal: &NewProposal) -> Result<Recorded> {
-    let key = &store.key;
+pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<Recorded> {
+    let (connection, key) = (&store.connection, &store.key);
     let change_set = &proposal.change_set;
     let document = change_set.canonical()?;
     let facts = text(&serde_json::to_value(&proposal.facts).unwrap_or(Value::Null));
     let object_key = object_key(change_set)?;
-    transaction(store, |connection| {
-        let mut previous = head(connection, key)?;
-        let mut superseded = None;
-        if let Some(object_key) = &object_key {
-            let active: Option<String> = connection
-                .prepare_cached(&format!("SELECT p.proposal_id FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.object_key = ?1 AND {ACTIVE}"))
-                .and_then(|mut statement| statement.query_row([object_key], |row| row.get(0)).optional())
-                .failed()?;
-            if let Some(active) = active {
-                let record = load_in(connection, key, previous, &active)?;
-                match succession(&record, proposal) {
-                    Succession::Same => return Ok(Recorded::Existing(Box::new(record))),
-                    Succession::Refused => return Err(refused(&record, change_set)),
-                    Succession::Ends(event, reason) => {
-                        let step =
-                            Step { event, actor: &change_set.principal.id, at: proposal.read.at, reason: Some(reason) };
-                        previous = step_in(connection, key, previous, &record, &step)?;
-                        superseded = (event == Event::Cancel).then(|| record.id().to_owned());
-                    }
+    let mut previous = head(connection, key)?;
+    let mut superseded = None;
+    if let Some(object_key) = &object_key {
+        let active: Option<String> = connection
+            .prepare_cached(&format!("SELECT p.proposal_id FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.object_key = ?1 AND {ACTIVE}"))
+            .and_then(|mut statement| statement.query_row([object_key], |row| row.get(0)).optional())
+            .failed()?;
+        if let Some(active) = active {
+            let record = load_in(connection, key, previous, &active)?;
+            match succession(&record, proposal) {
+                Succession::Same => return Ok(Recorded::Existing(Box::new(record))),
+                Succession::Refused => return Err(refused(&record, change_set)),
+                Succession::Ends(event, reason) => {
+                    let step =
+                        Step { event, actor: &change_set.principal.id, at: proposal.read.at, reason: Some(reason) };
+                    previous = step_in(connection, key, previous, &record, &step)?;
+                    superseded = (event == Event::Cancel).then(|| record.id().to_owned());
                 }
             }
         }
-        let seq = previous.size + 1;
-        insert_read(connection, seq, &proposal.read)?;
-        fault_point!("fault:ledger.rows");
-        let standing = standing_text(&Standing { expires_at: proposal.expires_at, ..Standing::default() })?;
-        let state = State::PendingReview;
-        let row_key = row_key(change_set)?;
-        let sealed = Sealed {
-            proposal_id: &change_set.proposal_id,
-            object_key: object_key.as_deref(),
-            row_key: &row_key,
-            state,
-            standing: &standing,
-            last_seq: seq,
-        };
-        let seal = sealed.seal(key)?;
-        connection
-            .prepare_cached("INSERT INTO proposals (seq, proposal_id, document, facts) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut statement| statement.execute(params![seq, change_set.proposal_id, document, facts]))
-            .failed()?;
-        connection
-            .prepare_cached(
-                "INSERT INTO standings (seq, object_key, row_key, state, standing, last_seq, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?1, ?6)",
-            )
-            .and_then(|mut statement| statement.execute(params![seq, object_key, row_key, state.as_str(), standing, seal]))
-            .failed()?;
-        let detail = lifecycle_detail(None, state, &standing, None)?;
-        let draft = Draft {
-            kind: "proposal_created",
-            subject: &change_set.proposal_id,
-            actor: &change_set.principal.id,
-            at: proposal.read.at,
-            detail,
-        };
-        append(connection, key, previous, &draft)?;
-        fault_point!("fault:ledger.event");
-        Ok(Recorded::New { superseded })
-    })
+    }
+    let seq = previous.size + 1;
+    insert_read(connection, seq, &proposal.read)?;
+    fault_point!("fault:ledger.rows");
+    let standing = standing_text(&Standing { expires_at: proposal.expires_at, ..Standing::default() })?;
+    let state = State::PendingReview;
+    let row_key = row_key(change_set)?;
+    let sealed = Sealed {
+        proposal_id: &change_set.proposal_id,
+        object_key: object_key.as_deref(),
+        row_key: &row_key,
+        state,
+        standing: &standing,
+        last_seq: seq,
+    };
+    let seal = sealed.seal(key)?;
+    connection
+        .prepare_cached("INSERT INTO proposals (seq, proposal_id, document, facts) VALUES (?1, ?2, ?3, ?4)")
+        .and_then(|mut statement| statement.execute(params![seq, change_set.proposal_id, document, facts]))
+        .failed()?;
+    connection
+        .prepare_cached(
+            "INSERT INTO standings (seq, object_key, row_key, state, standing, last_seq, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?1, ?6)",
+        )
+        .and_then(|mut statement| statement.execute(params![seq, object_key, row_key, state.as_str(), standing, seal]))
+        .failed()?;
+    let detail = lifecycle_detail(None, state, &standing, None)?;
+    let draft = Draft {
+        kind: "proposal_created",
+        subject: &change_set.proposal_id,
+        actor: &change_set.principal.id,
+        at: proposal.read.at,
+        detail,
+    };
+    append(connection, key, previous, &draft)?;
+    fault_point!("fault:ledger.event");
+    Ok(Recorded::New { superseded })
 }
 
 /// What an active proposal for the same object means for a new one.
@@ -304,34 +270,32 @@ fn update_standing(
     }
 }
 
-pub(super) fn advance(store: &mut Store, step: &Advance) -> Result<Option<Advanced>> {
-    let key = &store.key;
-    transaction(store, |connection| {
-        let previous = head(connection, key)?;
-        let row = stored(connection, &step.proposal_id)?;
-        within(previous, row.last_seq)?;
-        if row.last_seq != step.expected_seq {
-            return Ok(None);
-        }
-        let state = row.sealed_state(key)?.after(step.event)?;
-        let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
+pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>> {
+    let (connection, key) = (&store.connection, &store.key);
+    let previous = head(connection, key)?;
+    let row = stored(connection, &step.proposal_id)?;
+    within(previous, row.last_seq)?;
+    if row.last_seq != step.expected_seq {
+        return Ok(None);
+    }
+    let state = row.sealed_state(key)?.after(step.event)?;
+    let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
 
-        let seq = previous.size + 1;
-        if let Some(place) = &step.receipts_in {
-            receipt_table::hold(connection, key, seq, place)?;
-        }
-        insert_rows(connection, key, seq, step)?;
-        fault_point!("fault:ledger.rows");
-        let standing = standing_text(&step.standing)?;
-        let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
-        let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
-        let draft =
-            Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
-        append(connection, key, previous, &draft)?;
-        update_standing(connection, key, &row, state, &standing, seq)?;
-        fault_point!("fault:ledger.event");
-        Ok(Some(Advanced { seq, state, overtaken_by }))
-    })
+    let seq = previous.size + 1;
+    if let Some(place) = &step.receipts_in {
+        receipt_table::hold(connection, key, seq, place)?;
+    }
+    insert_rows(connection, key, seq, step)?;
+    fault_point!("fault:ledger.rows");
+    let standing = standing_text(&step.standing)?;
+    let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
+    let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
+    let draft =
+        Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
+    append(connection, key, previous, &draft)?;
+    update_standing(connection, key, &row, state, &standing, seq)?;
+    fault_point!("fault:ledger.event");
+    Ok(Some(Advanced { seq, state, overtaken_by }))
 }
 
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this

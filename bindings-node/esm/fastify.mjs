@@ -1,0 +1,1 @@
+export { writebacks } from '../dist/fastify.js';

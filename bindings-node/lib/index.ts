@@ -1,0 +1,12 @@
+export type { HeadersLike } from './bytes.js';
+export type { SignoffCode } from './codes.js';
+export type { Database, Failure, Ran, Session } from './database.js';
+export { SignoffError } from './error.js';
+export { createWritebackHandler } from './handler.js';
+export type { Action, Logger, WritebackHandler, WritebackHandlerOptions, WritebackRequest, WritebackResponse } from './handler.js';
+export { Job, LockedJob } from './job.js';
+export type { ColumnValue, Json, Scalar, Target } from './job.js';
+export { Applied, applied, Conflict, Refused } from './result.js';
+export type { AppliedOptions } from './result.js';
+export { receiptsDdl, sign, verify } from './signature.js';
+export type { Policy } from './signature.js';
