@@ -1,5 +1,9 @@
-#![cfg_attr(feature = "sqlite", doc = include_str!("../../README.md"))]
-#![cfg_attr(not(feature = "sqlite"), doc = "Signoff: agents propose, people sign off, the change lands exactly once.")]
+// What it shows needs both.
+#![cfg_attr(all(feature = "axum", feature = "sqlite"), doc = include_str!("../../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "sqlite")),
+    doc = "Signoff: agents propose, people sign off, the change lands exactly once."
+)]
 //!
 //! How it works inside: [`docs::architecture`].
 //!

@@ -93,22 +93,17 @@ async fn ends(job: LockedJob<'_>, connection: &mut PgConnection) -> Result<Autho
         return credit(job, connection).await;
     }
     credit(job, connection).await?;
-    match job.idempotency_key.as_str() {
-        "commit" => drop(connection.execute("COMMIT").await?),
-        "commit-begin" => drop(connection.execute("COMMIT; BEGIN").await?),
-        "commit-error" => {
-            connection.execute("COMMIT").await?;
-            return Err("after COMMIT".into());
-        }
-        "commit-conflict" => {
-            connection.execute("COMMIT").await?;
-            return Ok(AuthorResult::conflict("NO"));
-        }
-        "rollback" => drop(connection.execute("ROLLBACK").await?),
-        "rollback-begin" => drop(connection.execute("ROLLBACK; BEGIN").await?),
+    let (statement, then) = match job.idempotency_key.as_str() {
+        "commit" => ("COMMIT", Ok(AuthorResult::applied(1))),
+        "commit-begin" => ("COMMIT; BEGIN", Ok(AuthorResult::applied(1))),
+        "commit-error" => ("COMMIT", Err("after COMMIT".into())),
+        "commit-conflict" => ("COMMIT", Ok(AuthorResult::conflict("NO"))),
+        "rollback" => ("ROLLBACK", Ok(AuthorResult::applied(1))),
+        "rollback-begin" => ("ROLLBACK; BEGIN", Ok(AuthorResult::applied(1))),
         other => panic!("{other}"),
-    }
-    Ok(AuthorResult::applied(1))
+    };
+    connection.execute(statement).await?;
+    then
 }
 
 #[test]
