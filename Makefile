@@ -97,10 +97,11 @@ lint: lint-node lint-python ## format, clippy, core's features one by one, the d
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features handler
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features axum
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features handler,postgres --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features axum,postgres --no-deps
 
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all

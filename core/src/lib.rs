@@ -1,5 +1,9 @@
-#![cfg_attr(feature = "sqlite", doc = include_str!("../../README.md"))]
-#![cfg_attr(not(feature = "sqlite"), doc = "Signoff: agents propose, people sign off, the change lands exactly once.")]
+// What it shows needs both.
+#![cfg_attr(all(feature = "axum", feature = "sqlite"), doc = include_str!("../../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "sqlite")),
+    doc = "Signoff: agents propose, people sign off, the change lands exactly once."
+)]
 //!
 //! How it works inside: [`docs::architecture`].
 //!
@@ -7,9 +11,12 @@
 //! - `sqlite` (default): SQLite as a source and as the embedded ledger.
 //! - `runtime`: the proposal runtime without an engine.
 //! - `handler`: the helper that an application's own endpoint imports. No I/O either.
+//! - `axum`: the helper as a router over an sqlx transaction.
 //! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
 //! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.
 
+#[cfg(feature = "axum")]
+mod adapters;
 pub mod catalogue;
 pub mod contract;
 #[cfg(feature = "runtime")]

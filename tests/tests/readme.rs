@@ -1,4 +1,4 @@
-//! What the README shows runs as it stands. (Its Rust example is compiled as a doc test of the crate.)
+//! What the README shows runs as it stands. (Its Rust examples are compiled as doc tests of the crate.)
 
 use std::process::Command;
 
@@ -68,4 +68,11 @@ fn every_target_and_variable_the_readme_names_exists() {
     for target in ["demo", "test", "build", "lint", "fmt", "bench", "clean"] {
         assert!(README.contains(target) && makefile.contains(&format!("\n{target}:")), "{target}");
     }
+}
+
+#[test]
+fn an_endpoint_takes_fifteen_lines() {
+    let shown = block("## In the application that owns the rows", "rust");
+    let lines = shown.lines().filter(|line| !line.is_empty()).count();
+    assert!((10..=15).contains(&lines), "{lines}");
 }

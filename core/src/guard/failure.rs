@@ -37,6 +37,27 @@ impl Failure {
         }
     }
 
+    /// The failure that this error of sqlx's Postgres driver is; its text stays there.
+    #[cfg(any(feature = "axum", feature = "postgres"))]
+    pub(crate) fn from_sqlx(error: &sqlx::Error) -> Self {
+        use sqlx::Error;
+        use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+        let Error::Database(database) = error else {
+            return match error {
+                Error::ColumnDecode { .. } | Error::Decode(_) => Self::Unreadable,
+                Error::Encode(_) | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => Self::Other,
+                // Whatever happened to the connection, an answer may have been lost with it.
+                _ => Self::Lost,
+            };
+        };
+        let fatal = database
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
+        let state = database.code();
+        Self::from_sqlstate(state.as_deref().unwrap_or_default(), fatal.then_some("FATAL"))
+    }
+
     /// The failure with this extended result code of SQLite ("Result and Error Codes" in its manual). SQLite has one
     /// code for every mistake in a statement: only its message tells a missing table from a missing column.
     ///
@@ -115,5 +136,11 @@ mod tests {
         ] {
             assert_eq!(Failure::from_sqlite(code, message), failure, "{code} {message}");
         }
+    }
+
+    #[cfg(any(feature = "axum", feature = "postgres"))]
+    #[test]
+    fn whatever_happened_to_the_connection_an_answer_may_be_lost() {
+        assert_eq!(Failure::from_sqlx(&sqlx::Error::PoolTimedOut), Failure::Lost);
     }
 }

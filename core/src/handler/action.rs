@@ -90,7 +90,77 @@ pub struct Action {
     pub allow: Vec<Identifier>,
 }
 
+impl Action {
+    /// An action about a table, told apart by this key column. Say next which column is the tenant, and which tells that a
+    /// row changed.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`, here and for every column that is added; the table's name is checked when it is registered.
+    ///
+    /// ```
+    /// use signoff::handler::Action;
+    /// let action = Action::new("billing.waive_fee", "public.invoices", "id")?.tenant("tenant_id")?.version("updated_at")?;
+    /// assert_eq!(action.version.as_ref().map(|column| column.as_str()), Some("updated_at"));
+    /// # Ok::<(), signoff::Error>(())
+    /// ```
+    pub fn new(name: impl Into<String>, table: impl Into<String>, key: &str) -> Result<Self> {
+        Ok(Self {
+            name: name.into(),
+            table: table.into(),
+            key: Identifier::new(key)?,
+            tenant: None,
+            single_tenant: false,
+            version: None,
+            compare: Vec::new(),
+            allow: Vec::new(),
+        })
+    }
+
+    /// With this tenant column.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn tenant(self, column: &str) -> Result<Self> {
+        Ok(Self { tenant: Some(Identifier::new(column)?), ..self })
+    }
+
+    /// With this version column.
+    ///
+    /// # Errors
+    /// `UNSAFE_IDENTIFIER`.
+    pub fn version(self, column: &str) -> Result<Self> {
+        Ok(Self { version: Some(Identifier::new(column)?), ..self })
+    }
+}
+
 impl HandlerConfig {
+    /// A configuration with these secrets, the newest first, no actions, and otherwise what is left out of JSON.
+    ///
+    /// ```
+    /// use signoff::guard::Dialect;
+    /// use signoff::handler::HandlerConfig;
+    /// use signoff::primitives::Secret;
+    /// let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
+    /// let config = HandlerConfig {
+    ///     audience: Some("billing-app".to_owned()),
+    ///     ..HandlerConfig::new(Dialect::Postgres, [secret])
+    /// };
+    /// assert!(config.receipts.is_none());
+    /// ```
+    #[must_use]
+    pub fn new(dialect: Dialect, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self {
+            dialect,
+            secrets: secrets.into_iter().collect(),
+            policy: Policy::default(),
+            bearer_tokens: Vec::new(),
+            audience: None,
+            receipts: None,
+            placeholders: Placeholders::default(),
+            actions: Vec::new(),
+        }
+    }
+
     /// Reads a configuration.
     ///
     /// # Errors

@@ -122,6 +122,9 @@ mod signature;
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use crate::adapters::axum;
 pub use action::{Action, HandlerConfig, Placeholders};
 pub use request::{Job, Target};
 pub use response::{METHODS, Response};

@@ -69,6 +69,18 @@ impl AuthorResult {
         Self::Applied(Applied { rows_affected, ..Applied::default() })
     }
 
+    /// The change no longer fits, with nothing more to say.
+    #[must_use]
+    pub fn conflict(code: impl Into<String>) -> Self {
+        Self::Conflict { code: code.into(), details: Map::new() }
+    }
+
+    /// The change is refused for good, with nothing more to say.
+    #[must_use]
+    pub fn refused(code: impl Into<String>) -> Self {
+        Self::Refused { code: code.into(), details: Map::new() }
+    }
+
     /// Reads what a function in another language returned, as JSON text:
     /// `{"status": "applied", "rows_affected": 2, "new_version"?, "effects"?: [], "details"?: {}}`, or
     /// `{"status": "conflict" | "refused", "code": "ROW_LOCKED_BY_AUDIT", "details"?: {}}`.

@@ -3,7 +3,6 @@
 
 mod catalogue;
 mod check;
-mod failure;
 mod migrate;
 mod pool;
 mod read;

@@ -13,7 +13,6 @@ use deadpool::managed::Object;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use super::failure::{classify, lost_its_statement};
 use super::pool::{CONNECTIONS, Manager, Pool};
 use crate::guard::{Failure, Statement};
 
@@ -129,7 +128,7 @@ impl Session {
 
     /// After an answer that may have been lost the connection is closed at once.
     fn check<T>(&mut self, answer: Result<T, Option<sqlx::Error>>) -> Result<T, Failure> {
-        let answer = answer.map_err(|error| error.map_or(Failure::Lost, |error| classify(&error)));
+        let answer = answer.map_err(|error| error.map_or(Failure::Lost, |error| Failure::from_sqlx(&error)));
         if let Err(Failure::Lost) = &answer {
             self.close();
         }
@@ -158,9 +157,15 @@ async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>)
     }
 }
 
+/// A prepared statement that is not there, is somebody else's, or has a plan that no longer fits.
+fn lost_its_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("26000" | "42P05" | "0A000"))
+}
+
 /// Every output of ours is of type text.
 fn texts(rows: &[PgRow]) -> Result<Rows, Failure> {
     let row =
         |row: &PgRow| (0..row.len()).map(|index| row.try_get(index)).collect::<sqlx::Result<Vec<Option<String>>>>();
-    rows.iter().map(row).collect::<sqlx::Result<Rows>>().map_err(|error| classify(&error))
+    rows.iter().map(row).collect::<sqlx::Result<Rows>>().map_err(|error| Failure::from_sqlx(&error))
 }

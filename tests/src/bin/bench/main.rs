@@ -1,5 +1,6 @@
 //! `make bench`: the numbers that people rely on, each beside its baseline in the same run.
 
+mod handler;
 mod postgres;
 
 use std::path::Path;
@@ -7,15 +8,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use signoff::Runtime;
 use signoff::contract::Contract;
-use signoff::handler::{Policy, sign, verify_signature};
 use signoff::ledger::{LedgerOptions, SqliteLedger};
 use signoff::primitives::{SystemClock, SystemIds};
 use signoff::runtime::{ApplyOptions, Approver, Caller, Environment, Seen};
-use signoff_tests::{CONTRACT, Workspace, binary, mutants};
+use signoff_tests::{CONTRACT, Workspace, binary};
 
 const PROPOSALS: u32 = 1_000;
 const STARTS: usize = 200;
@@ -26,59 +24,17 @@ fn main() {
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     println!("| what | measured | baseline in the same run | ratio or goal |");
     println!("|---|---|---|---|");
-    for (name, part) in [("start", start as fn()), ("lifecycle", lifecycle), ("verify", verify)] {
+    for (name, part) in [("start", start as fn()), ("lifecycle", lifecycle), ("verify", handler::verify)] {
         if wanted(name) {
             part();
         }
     }
+    if wanted("handler") {
+        handler::run();
+    }
     if wanted("postgres") {
         postgres::run();
     }
-}
-
-/// A request of 1 KiB: is it authentic and fresh, and what is the job in it?
-fn verify() {
-    let now = signoff::primitives::Instant::from_unix(1_782_604_800).expect("an instant");
-    let secrets = mutants::secrets();
-    let pad = |length: usize| mutants::request(length).into_bytes();
-    let body = pad(1_024 - (pad(0).len()));
-    assert_eq!(body.len(), 1_024);
-    let headers = sign(&body, &secrets, "wrp_1:INV-3001", now).expect("signed");
-    let key = Hmac::<Sha256>::new_from_slice(b"a key of twenty-four bytes").expect("a key");
-    let bare = each(|| {
-        let mut mac = key.clone();
-        mac.update(&body);
-        assert_ne!(mac.finalize().into_bytes()[..], [0; 32]);
-    });
-    let signature = each(|| {
-        verify_signature(&body, &headers, &secrets, now, Policy::Strict).expect("authentic");
-    });
-    let whole = each(|| {
-        signoff::handler::verify(&body, &headers, &secrets, now, Policy::Strict).expect("a job");
-    });
-    let read = each(|| {
-        serde_json::from_slice::<serde_json::Value>(&body).expect("JSON");
-    });
-    let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
-    println!(
-        "| signature and time of a 1 KiB request | {signature:.2?} | bare HMAC, prepared key {bare:.2?} | {:.2} ×; goal ≤ 1.3 × |",
-        ratio(signature, bare)
-    );
-    println!(
-        "| `verify` of it, the job included | {whole:.2?} | bare HMAC and serde_json to a value {:.2?} | {:.2} × |",
-        bare + read,
-        ratio(whole, bare + read)
-    );
-}
-
-/// The fastest mean of ten runs of a thousand.
-fn each(mut work: impl FnMut()) -> Duration {
-    let run = |work: &mut dyn FnMut()| {
-        let begun = Instant::now();
-        (0..1_000).for_each(|_| work());
-        begun.elapsed() / 1_000
-    };
-    (0..10).map(|_| run(&mut work)).min().expect("ten runs")
 }
 
 /// The median of so many runs of a command, without its output.

@@ -20,10 +20,10 @@ use signoff_tests::shop::{job_by, name};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 /// Changes at each level of each way.
-const CHANGES: usize = 1_500;
+pub(crate) const CHANGES: usize = 1_500;
 const LEVELS: [usize; 3] = [1, 16, 64];
 /// Connections of every pool.
-const CONNECTIONS: u32 = 16;
+pub(crate) const CONNECTIONS: u32 = 16;
 
 const TABLES: &str = "
 CREATE TABLE invoices (
@@ -81,17 +81,17 @@ pub(crate) fn run() {
     println!("\nResident memory of this process after all of it: {}.", resident());
 }
 
-struct Measured {
+pub(crate) struct Measured {
     took: Duration,
     each: Vec<Duration>,
 }
 
 impl Measured {
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.each.len() as f64 / self.took.as_secs_f64()
     }
 
-    fn print(&self, what: &str, level: usize, floor: f64, goal: &str) {
+    pub(crate) fn print(&self, what: &str, level: usize, floor: f64, goal: &str) {
         let at = |share: usize| self.each[(self.each.len() - 1) * share / 100];
         println!(
             "| {what} | {level} | {:.0} | {:.2?} | {:.2?} | {:.2} H | {goal} |",
@@ -104,7 +104,7 @@ impl Measured {
 }
 
 /// Runs the work on every item, so many at once.
-async fn measure<T, F>(level: usize, items: VecDeque<T>, work: impl Fn(T) -> F) -> Measured
+pub(crate) async fn measure<T, F>(level: usize, items: VecDeque<T>, work: impl Fn(T) -> F) -> Measured
 where
     T: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
