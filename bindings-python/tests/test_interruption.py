@@ -122,6 +122,21 @@ def test_a_connection_that_is_gone_before_commit_is_not_used_again(shop: Shop) -
     assert shop.effects == 1
 
 
+def test_a_connection_that_did_not_answer_is_closed(open_shop: Callable[..., Shop]) -> None:
+    """A timeout of the driver's own: nobody knows what the server still does there."""
+    shop = open_shop("asyncpg", command_timeout=0.5)
+    shop.action(shop.credit)
+    assert shop.deliver(request("k1")).told == (200, "applied", "")
+    connections = "SELECT pid FROM pg_stat_activity WHERE usename = 'billing_writer' AND datname = current_database()"
+    before = shop.rows(connections)
+    with shop.cluster.connect(shop.name) as holder, holder.transaction():
+        holder.execute("SELECT FROM invoices WHERE id = 'INV-3001' FOR UPDATE")
+        assert shop.deliver(request("k2")).told == (503, "failed", "TRANSACTION_FAILED")
+    assert shop.deliver(request("k2")).told == (200, "applied", "")
+    assert set(shop.rows(connections)).isdisjoint(before)
+    assert shop.effects == 2
+
+
 def test_a_database_that_is_not_there_is_said_without_its_words(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     shop.action(shop.credit)
     name = "gone_" + shop.driver.replace("-", "_")
