@@ -305,3 +305,14 @@ on('statements that stay prepared', async (t, db) => {
   assert.deepEqual(brief(await deliver('after')), [200, 'conflict', 'VERSION_CONFLICT']);
   assert.equal(await db.effects(), 8);
 });
+
+on('a connection whose answer never came is closed, not given to the next one', async (t, db) => {
+  const app = await start(t, db.pool({ user: 'app', max: 1, query_timeout: 500 }));
+  const gate = await db.pool().connect();
+  await gate.query("BEGIN; SELECT * FROM invoices WHERE id = 'INV-3001' FOR UPDATE");
+  assert.deepEqual(brief(await app.deliver()), [503, 'failed', 'TRANSACTION_FAILED']);
+  await gate.query('ROLLBACK');
+  gate.release();
+  assert.deepEqual(brief(await app.deliver()), [200, 'applied']);
+  assert.equal(await db.effects(), 1);
+});
