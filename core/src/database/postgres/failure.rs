@@ -23,8 +23,15 @@ pub(super) fn classify(error: &Error) -> Failure {
 
 /// A prepared statement that is not there, is somebody else's, or has a plan that no longer fits.
 pub(super) fn lost_its_statement(error: &Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("26000" | "42P05" | "0A000"))
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return false;
+    };
+    match error.code() {
+        "26000" | "42P05" => true,
+        // A code for much else: what a rule or a trigger does not support is no fault of the statement's name.
+        "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
