@@ -7,7 +7,7 @@
 //! connection uses unnamed statements from then on, at one more round trip each, and so does every new one of its pool.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use deadpool::managed::Object;
 use sqlx::postgres::PgRow;
@@ -34,14 +34,16 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a transaction with this batch of statements; answers the rows they gave. A connection that died while it
-    /// lay in the pool shows here, where nothing was done yet, and the next one is taken.
+    /// lay in the pool shows here, where nothing was done yet, and the next one is taken; unless it showed by its silence,
+    /// which is waited for once: the next one may be as silent.
     pub(super) async fn open(pool: &Pool, batch: &str, timeout: Duration) -> Result<(Self, Rows), Failure> {
         let limit = timeout.saturating_add(PATIENCE);
+        let began = Moment::now();
         for _ in 0..=CONNECTIONS {
             let connection = pool.get().await.map_err(|_| Failure::Lost)?;
             let mut session = Self { connection: Some(connection), clean: false, limit };
             match session.begin(batch).await {
-                Err(Failure::Lost) => {}
+                Err(Failure::Lost) if began.elapsed() < limit => {}
                 Ok(rows) => return Ok((session, rows)),
                 Err(failure) => {
                     session.clean = session.batch("ROLLBACK").await.is_ok();
