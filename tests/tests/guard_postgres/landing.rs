@@ -10,6 +10,20 @@ use signoff_tests::shop::postgres::Shop;
 use signoff_tests::shop::{approve, text};
 
 #[test]
+fn a_trigger_that_says_otherwise_does_not_make_the_commit_lazy() {
+    let shop = shop!(Shop::usual());
+    shop.sql(
+        "CREATE TABLE seen (way text);
+         CREATE FUNCTION hasten() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET LOCAL synchronous_commit = off; RETURN NULL; END $$;
+         CREATE TRIGGER hasten AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION hasten();
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE TRIGGER look AFTER UPDATE ON synapsor_writeback_receipts FOR EACH ROW EXECUTE FUNCTION look();",
+    );
+    shop.applies(shop.job("7", &approve()));
+    assert_eq!(shop.rows("SELECT way FROM seen"), ["on"]);
+}
+
+#[test]
 fn a_refusal_of_the_applications_own_costs_no_statement_its_name() {
     let shop = shop!(Shop::usual());
     shop.sql(
