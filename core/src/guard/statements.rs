@@ -34,7 +34,7 @@ impl Statement {
 /// to be taken back.
 pub(super) fn begin(job: &GuardJob, together: bool) -> Statement {
     Statement::plain(match job.effect {
-        Effect::Update => job.dialect.begin_with_settings(!together),
+        Effect::Update => job.dialect.begin_with_settings(together),
         Effect::Author => job.dialect.begin().to_owned(),
     })
 }

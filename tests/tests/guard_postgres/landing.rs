@@ -5,9 +5,42 @@ use std::time::{Duration, Instant as Moment};
 
 use signoff::Code;
 use signoff::database::{Database as _, PostgresDatabase};
-use signoff::primitives::Secret;
+use signoff::guard::Outcome;
+use signoff::primitives::{Scalar, Secret};
 use signoff_tests::shop::postgres::Shop;
 use signoff_tests::shop::{approve, text};
+
+#[test]
+fn a_constraint_that_holds_in_the_end_is_not_asked_before() {
+    // A trigger that writes the child first, and one that makes room in an order: why constraints are deferred.
+    let shop = shop!(Shop::usual());
+    shop.sql(
+        "CREATE TABLE letters (id bigint PRIMARY KEY); CREATE TABLE pages (letter bigint REFERENCES letters DEFERRABLE INITIALLY DEFERRED);
+         CREATE FUNCTION write_letter() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO pages VALUES (NEW.id); INSERT INTO letters VALUES (NEW.id); RETURN NULL; END $$;
+         CREATE TRIGGER letter AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION write_letter();",
+    );
+    shop.applies(shop.job("7", &approve()));
+    assert_eq!(shop.one("SELECT letter FROM pages JOIN letters ON letter = id"), "7");
+    let shop = shop!(Shop::new(
+        "CREATE TABLE items (id int PRIMARY KEY, tenant_id text, place int UNIQUE DEFERRABLE INITIALLY DEFERRED, version int);
+         INSERT INTO items VALUES (7, 'acme', 1, 1), (8, 'acme', 2, 1);
+         CREATE FUNCTION swap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF pg_trigger_depth() = 1 THEN UPDATE items SET place = OLD.place WHERE place = NEW.place AND id <> NEW.id; END IF; RETURN NULL; END $$;
+         CREATE TRIGGER swap AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION swap();"
+    ));
+    assert!(matches!(shop.run(shop.job("7", &[("place", Scalar::Int(2))])), Outcome::Applied(_)));
+    assert_eq!(shop.rows("SELECT id, place FROM items ORDER BY id"), ["7|2", "8|1"]);
+}
+
+#[test]
+fn a_view_that_rules_write_is_written() {
+    let shop = shop!(Shop::usual());
+    shop.sql(
+        "ALTER TABLE items RENAME TO kept; CREATE VIEW items AS SELECT * FROM kept;
+         CREATE RULE write AS ON UPDATE TO items DO INSTEAD UPDATE kept SET status = NEW.status WHERE id = OLD.id;",
+    );
+    shop.applies(shop.job("7", &approve()));
+    assert_eq!(shop.one("SELECT status FROM kept WHERE id = 7"), "approved");
+}
 
 #[test]
 fn a_trigger_that_says_otherwise_does_not_make_the_commit_lazy() {
