@@ -141,6 +141,7 @@ enum State {
     Lookup,
     Lock,
     Update,
+    Constraints,
     Restore,
     Mark,
     Effect,
@@ -307,9 +308,18 @@ impl Guard {
             (State::Update, Reply::Ran { rows, changed }) => match changed {
                 0 => Err(Code::WriteBlocked.into()),
                 1 if self.together => self.written(rows),
-                1 => Ok(self.run(State::Reread, statements::reread(&self.job))),
+                1 => Ok(match self.job.dialect.immediate() {
+                    Some(sql) => self.run(State::Constraints, Statement::plain(sql)),
+                    None => self.run(State::Reread, statements::reread(&self.job)),
+                }),
                 more => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more)),
             },
+            (State::Constraints, Reply::Ran { .. }) => Ok(self.run(State::Reread, statements::reread(&self.job))),
+            // A deferred constraint may hold only when the last trigger has run, and a rule may have no answer to RETURNING.
+            (State::Update, Reply::Failed(Failure::Rejected | Failure::Other)) if self.together => {
+                self.together = false;
+                Ok(self.roll_back(Ending::Again))
+            }
             (State::Restore, Reply::Ran { .. }) => Ok(self.mark()),
             (State::Mark, Reply::Ran { .. }) => Ok(self.call_author()),
             (State::Effect, Reply::Effect { rows_affected, new_version, details }) => {
