@@ -140,6 +140,8 @@ enum State {
     ClaimAndLock,
     Lookup,
     Lock,
+    /// No row was there to lock: is there one that only came while we waited?
+    Gone,
     Update,
     Constraints,
     Restore,
@@ -303,7 +305,16 @@ impl Guard {
                 Ok(self.roll_back(Ending::With(Box::new(outcome))))
             }
             // 4 the row is locked, 5 compare
-            (State::Lock, Reply::Ran { rows, .. }) => self.compared(&rows),
+            // On an engine that waits for a row, one that was replaced meanwhile looks gone to who waited.
+            (State::Lock, Reply::Ran { rows, .. }) if rows.is_empty() && self.job.dialect.combines() => {
+                Ok(self.run(State::Gone, statements::look(&self.job)))
+            }
+            // Tried often enough, it is there and not to be locked: a policy shows it and does not let us write it.
+            (State::Gone, Reply::Ran { rows, .. }) if !rows.is_empty() && self.attempts >= RETRIES => {
+                Err(Code::WriteBlocked.into())
+            }
+            (State::Gone, Reply::Ran { rows, .. }) if !rows.is_empty() => Ok(self.again()),
+            (State::Lock | State::Gone, Reply::Ran { rows, .. }) => self.compared(&rows),
             // 6 the effect
             (State::Update, Reply::Ran { rows, changed }) => match changed {
                 0 => Err(Code::WriteBlocked.into()),

@@ -95,6 +95,11 @@ pub(super) fn lock(job: &GuardJob) -> Statement {
     select(job, &columns, job.dialect.lock_clause())
 }
 
+/// Looks for the row without waiting for anybody.
+pub(super) fn look(job: &GuardJob) -> Statement {
+    select(job, std::slice::from_ref(&job.key_column), "")
+}
+
 /// Reads what was written.
 pub(super) fn reread(job: &GuardJob) -> Statement {
     select(job, &written(job), "")

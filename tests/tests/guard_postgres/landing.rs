@@ -43,6 +43,45 @@ fn a_view_that_rules_write_is_written() {
 }
 
 #[test]
+fn a_row_that_is_being_replaced_is_not_called_gone() {
+    let shop = shop!(Shop::usual());
+    let job = shop.job("7", &approve());
+    std::thread::scope(|scope| {
+        let replacing = scope.spawn(|| {
+            shop.sql(
+                "DO $$ DECLARE r items; BEGIN SELECT * INTO r FROM items WHERE id = 7;
+                 FOR n IN 1..100 LOOP DELETE FROM items WHERE id = 7; INSERT INTO items SELECT r.*; PERFORM pg_sleep(0.03); COMMIT; END LOOP; END $$",
+            );
+        });
+        let mut n = 0;
+        while !replacing.is_finished() {
+            n += 1;
+            let job = signoff::guard::GuardJob { idempotency_key: format!("replaced:{n}"), ..job.clone() };
+            if let Outcome::Conflict(receipt) = shop.run(job) {
+                assert_ne!(receipt.safe_error_code.as_deref(), Some("ROW_NOT_FOUND"), "the row is always there");
+            }
+        }
+        assert!(n > 3);
+    });
+}
+
+#[test]
+fn a_row_that_a_policy_shows_and_does_not_give_is_not_called_gone() {
+    let shop = shop!(Shop::usual());
+    shop.sql(
+        "CREATE ROLE limited LOGIN; GRANT SELECT, UPDATE ON items TO limited; GRANT SELECT, INSERT, UPDATE ON synapsor_writeback_receipts TO limited;
+         ALTER TABLE items ENABLE ROW LEVEL SECURITY; CREATE POLICY sees ON items FOR SELECT USING (true); CREATE POLICY writes ON items FOR UPDATE USING (status = 'open');",
+    );
+    let limited = shop.as_user("limited");
+    let job = shop.job("7", &approve());
+    let before = shop.everything();
+    let Outcome::Released(error) = shop.wait(limited.run(job.clone(), None)).unwrap() else { panic!() };
+    assert_eq!((error.code(), shop.everything()), (Code::WriteBlocked, before));
+    shop.sql("ALTER POLICY writes ON items USING (true)");
+    assert!(matches!(shop.wait(limited.run(job, None)), Ok(Outcome::Applied(_))));
+}
+
+#[test]
 fn a_trigger_that_says_otherwise_does_not_make_the_commit_lazy() {
     let shop = shop!(Shop::usual());
     shop.sql(

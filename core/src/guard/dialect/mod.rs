@@ -310,7 +310,7 @@ impl Dialect {
         postgres::DURABLE
     }
 
-    /// Can a statement of this engine change two tables, and answer rows?
+    /// Can a statement of this engine change two tables, and answer rows? Then rows are locked one by one, too.
     pub(super) fn combines(self) -> bool {
         self == Self::Postgres
     }
