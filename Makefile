@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: bindings-node bindings-python test-rust test-node test-python lint-node lint-python bench-node bench-python
+.PHONY: bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -81,6 +81,8 @@ $(VENV)/made: bindings-python/requirements.txt
 	"$(VENV)/bin/python" -m pip install -q --disable-pip-version-check -r bindings-python/requirements.txt
 	touch "$@"
 
+fetch-python: $(VENV)/made
+
 test-python: bindings-python $(VENV)/made
 	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
 	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" "$(VENV)/bin/python" -m pytest
@@ -91,7 +93,9 @@ lint-python: bindings-python $(VENV)/made
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
 		--mypy-config-file pyproject.toml --allowlist stubtest.allow
 
-lint: lint-node lint-python ## format, clippy, core's features one by one, the docs, and what may be committed
+lint: lint-rust lint-node lint-python ## everything that needs no test to be seen: every language
+
+lint-rust: ## format, clippy, core's features one by one, the docs, and what may be committed
 	bash .ci/tidy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets --all-features -- -D warnings
@@ -106,9 +110,13 @@ lint: lint-node lint-python ## format, clippy, core's features one by one, the d
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all
 
-bench: ## the numbers people rely on, each beside its baseline in the same run
+bench: bench-rust bench-node bench-python ## the numbers people rely on, each beside its baseline in the same run
+
+bench-python: bindings-python $(VENV)/made
+	"$(VENV)/bin/python" bindings-python/bench/bench.py
+
+bench-rust:
 	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench
-	@$(MAKE) --no-print-directory bench-node
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -23,9 +23,11 @@ export interface Session<Tx> {
   isOpen(): boolean | Promise<boolean>;
   /** Runs a statement. Parameters are text or `null`, and so is every output. */
   run(sql: string, params: readonly (string | null)[]): Promise<Ran>;
-  /** What an error of {@link run} was. */
+  /** Begins, commits or rolls back. */
+  control(sql: string): Promise<unknown>;
+  /** What an error of the two was. */
   failure(error: unknown): Failure;
-  /** The author's function begins, and ends: from here on the connection is nobody else's. */
+  /** The author's function begins: until it ends, the connection is nobody else's. */
   lend(): void;
   /** The author's function ended. Makes good what it did to the connection, as far as that is possible. */
   takeBack(): Promise<void>;

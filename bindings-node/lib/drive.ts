@@ -85,15 +85,15 @@ class Run<Tx> {
       switch (step.step) {
         case 'begin':
           if (await session.isOpen()) return '{"failed":"already_open"}';
-          await session.run(step.sql, []);
+          await session.control(step.sql);
           return RAN;
         case 'run':
           return JSON.stringify(await session.run(step.sql, step.params));
         case 'commit':
-          await session.run('COMMIT', []);
+          await session.control('COMMIT');
           return RAN;
         case 'rollback':
-          await session.run('ROLLBACK', []);
+          await session.control('ROLLBACK');
           return RAN;
         case 'pause':
           await pause(step.ms);

@@ -6,20 +6,23 @@ import type { WritebackHandler, WritebackResponse } from './handler.js';
 export interface WritebacksOptions {
   /** The handler. */
   readonly handler: WritebackHandler;
-  /** Where writebacks come in, below the prefix of the plugin; `/` by default. */
+  /** Where writebacks come in, below the plugin's prefix if it has one; `/signoff/writeback` by default. */
   readonly path?: string;
+  /** Where a load balancer asks whether the process is there; `/healthz` by default, `false` for nowhere. */
+  readonly healthz?: string | false;
 }
 
 /**
- * A Fastify 5 plugin: writebacks at `path`, and `GET /healthz` below the prefix. It is encapsulated: it reads its own bodies as
+ * A Fastify 5 plugin: writebacks at `path`, and health at `healthz`. It is encapsulated: it reads its own bodies as
  * bytes, and the parsers of your other routes stay as they are. A body beyond 1 MiB is answered 413.
  *
  * @example
  * ```ts
- * app.register(writebacks, { handler, prefix: '/signoff' }); // POST /signoff/, GET /signoff/healthz
+ * app.register(writebacks, { handler }); // POST /signoff/writeback, GET /healthz
  * ```
  */
-export const writebacks: FastifyPluginAsync<WritebacksOptions> = async (app, { handler, path = '/' }) => {
+export const writebacks: FastifyPluginAsync<WritebacksOptions> = async (app, options) => {
+  const { handler, path = '/signoff/writeback', healthz = '/healthz' } = options;
   // The signature is over the bytes: whatever the content type says, nobody parses them first.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: handler.maxBody }, (_request, body, done) => done(null, body));
@@ -35,8 +38,9 @@ export const writebacks: FastifyPluginAsync<WritebacksOptions> = async (app, { h
     return send(reply, await answer);
   };
   app.route({ method: [...handler.methods], url: path, handler: handle });
-  app.route({ method: ['GET', 'DELETE', 'OPTIONS'], url: path, exposeHeadRoute: false, handler: async (_, reply) => send(reply, handler.methodNotAllowed()) });
-  app.get('/healthz', async (_request, reply) => send(reply, handler.health()));
+  const others = ['GET', 'HEAD', 'DELETE', 'OPTIONS'];
+  app.route({ method: others, url: path, handler: async (_request, reply) => send(reply, handler.methodNotAllowed()) });
+  if (healthz !== false) app.get(healthz, async (_request, reply) => send(reply, handler.health()));
 };
 
 function send(reply: FastifyReply, answer: WritebackResponse): FastifyReply {

@@ -67,6 +67,11 @@ test('headers in every shape say the same', () => {
   for (const shape of [[...pairs, twice], [...pairs.flat(), ...twice], { ...headers, 'Webhook-Id': twice[1] }, { ...headers, 'webhook-id': [twice[1], twice[1]] }]) {
     refused(() => verify(body, shape, SECRET), 'HEADER_DUPLICATED');
   }
+  // Headers cross as one text: what separates them there separates nothing in them.
+  assert.ok(verify(body, { ...headers, 'x-other': 'a\nwebhook-id\nb' }, SECRET));
+  assert.ok(verify(body, { ...headers, 'x-other\n': 'a' }, SECRET));
+  refused(() => verify(body, { ...headers, 'webhook-id': 'a\nb' }, SECRET), 'HEADER_INVALID');
+  refused(() => verify(body, { ...headers, 'webhook-id': '' }, SECRET), 'IDEMPOTENCY_KEY_INVALID');
   for (const wrong of [undefined, null, 'webhook-id: x', 7, [...pairs.flat(), 'webhook-id'], [['webhook-id']], { 'webhook-timestamp': 7 }, [['a', 'b', 'c']]]) {
     refused(() => verify(body, wrong, SECRET), 'USAGE');
   }

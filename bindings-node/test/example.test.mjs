@@ -46,28 +46,31 @@ test('examples/fastify-account-credit books a credit once', { skip }, async (t) 
   assert.ok(read(join(example, 'app.mjs')).trim().split('\n').length <= 40);
   const db = await database(t, schema);
   const url = await started(t, join(example, 'app.mjs'), { BILLING_APP_WRITE_URL: db.url('billing_writer'), BILLING_APP_HANDLER_SECRET: SECRET });
-  assert.deepEqual(await (await fetch(`${url}/signoff/healthz`)).json(), { ok: true });
+  assert.deepEqual(await (await fetch(`${url}/healthz`)).json(), { ok: true });
 
   const request = signed({
     action: 'billing.propose_account_credit',
     guards: { expected_version: { column: 'updated_at', value: '2026-06-20T14:31:08Z' } },
   });
-  const [status, answer] = await post(`${url}/signoff`, request);
+  const [status, answer] = await post(`${url}/signoff/writeback`, request);
   assert.deepEqual([status, answer.status, answer.rows_affected], [200, 'applied', 2]);
   assert.deepEqual(answer.details.effects.map(({ kind }) => kind), ['db.insert', 'db.update', 'event']);
-  assert.equal((await post(`${url}/signoff`, request))[1].status, 'already_applied');
+  assert.equal((await post(`${url}/signoff/writeback`, request))[1].status, 'already_applied');
   const stale = signed({ action: 'billing.propose_account_credit', idempotency_key: 'k2', guards: { expected_version: { column: 'updated_at', value: '2026-06-20T14:31:08Z' } } });
-  assert.equal((await post(`${url}/signoff`, stale))[1].safe_error_code, 'VERSION_CONFLICT');
+  assert.equal((await post(`${url}/signoff/writeback`, stale))[1].safe_error_code, 'VERSION_CONFLICT');
   assert.deepEqual(await db.sql('SELECT invoice_id, amount_cents, reason FROM account_credits'), [{ invoice_id: 'INV-3001', amount_cents: 500, reason: 'a courtesy' }]);
   assert.deepEqual(await db.sql("SELECT credited_cents, credit_requested_cents, updated_at > '2026-06-21' AS moved FROM invoices WHERE id = 'INV-3001'"), [{ credited_cents: 500, credit_requested_cents: 500, moved: true }]);
   // More than there is to credit: what the effect has done until then is undone.
   const [{ version }] = await db.sql("SELECT to_jsonb(updated_at) #>> '{}' AS version FROM invoices WHERE id = 'INV-3001'");
   const above = signed({ action: 'billing.propose_account_credit', idempotency_key: 'k3', patch: { credit_requested_cents: 99_999 }, guards: { expected_version: { column: 'updated_at', value: version } } });
-  assert.equal((await post(`${url}/signoff`, above))[1].safe_error_code, 'CREDIT_ABOVE_BALANCE');
+  assert.equal((await post(`${url}/signoff/writeback`, above))[1].safe_error_code, 'CREDIT_ABOVE_BALANCE');
 });
 
+const lines = (path) => /```js\n(\/\/ app\.mjs\n[^]*?)```/.exec(read(here(path)))[1];
+
 test('the lines of the README run as they stand', { skip }, async (t) => {
-  const [, code] = /```js\n(\/\/ app\.mjs\n[^]*?)```/.exec(read(here('../README.md')));
+  const code = lines('../README.md');
+  assert.equal(lines('../../README.md'), code, 'the first page shows the same lines');
   assert.ok(code.trim().split('\n').length <= 16, 'fifteen lines and their name');
   const folder = mkdtempSync(here('./readme-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -75,7 +78,7 @@ test('the lines of the README run as they stand', { skip }, async (t) => {
   writeFileSync(join(folder, 'app.mjs'), code);
   const db = await shop(t);
   const url = await started(t, join(folder, 'app.mjs'), { DATABASE_URL: db.url('app'), SIGNOFF_SECRET: SECRET });
-  const [status, answer] = await post(`${url}/signoff`, signed());
+  const [status, answer] = await post(`${url}/signoff/writeback`, signed());
   assert.deepEqual([status, answer.status], [200, 'applied']);
   assert.equal(await db.effects(), 1);
 });

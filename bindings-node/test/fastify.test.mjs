@@ -57,6 +57,7 @@ on('health, methods, size, and an empty body', async (t, db, pool) => {
   const app = await start(t, pool);
   const health = await app.inject('/healthz');
   assert.deepEqual([health.statusCode, health.json()], [200, { ok: true }]);
+  assert.equal((await app.inject({ method: 'HEAD', url: '/writeback' })).statusCode, 405);
   for (const method of ['GET', 'DELETE', 'OPTIONS']) {
     const answer = await app.inject({ method, url: '/writeback' });
     assert.deepEqual([...brief(told(answer)), answer.headers.allow], [405, 'failed', 'METHOD_NOT_ALLOWED', 'POST, PUT, PATCH']);
@@ -128,11 +129,11 @@ on('hooks and the error handler of the application are its own', async (t, db, p
     if (request.headers['x-gate'] !== 'open') await reply.code(403).send({ gate: 'closed' });
   });
   const handler = createWritebackHandler({ database: pgDatabase(pool), secrets: SECRET, actions: { 'billing.credit': { ...INVOICES, effect: crediting } } });
-  other.register(writebacks, { handler, prefix: '/signoff' });
+  other.register(writebacks, { handler, prefix: '/inside', healthz: false });
   const { body, headers } = signed();
-  assert.equal((await other.inject({ method: 'POST', url: '/signoff', headers, payload: body })).statusCode, 403);
+  assert.equal((await other.inject({ method: 'POST', url: '/inside/signoff/writeback', headers, payload: body })).statusCode, 403);
   const open = { ...headers, 'x-gate': 'open' };
-  assert.deepEqual(brief(told(await other.inject({ method: 'POST', url: '/signoff', headers: open, payload: body }))), [200, 'applied']);
-  assert.equal((await other.inject({ url: '/signoff/healthz', headers: open })).statusCode, 200);
+  assert.deepEqual(brief(told(await other.inject({ method: 'POST', url: '/inside/signoff/writeback', headers: open, payload: body }))), [200, 'applied']);
+  assert.equal((await other.inject({ url: '/inside/healthz', headers: open })).statusCode, 404);
   assert.equal(await db.effects(), 1);
 });

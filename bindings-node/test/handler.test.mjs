@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { applied, Conflict, Refused, sign } from 'signoff';
+import { pgDatabase } from 'signoff/pg';
 
 import { brief, crediting, deliver, start } from './support/app.mjs';
 import { skip } from './support/postgres.mjs';
@@ -288,4 +289,30 @@ on('what a pool is told to do with types changes nothing', async (t, db) => {
   }
   assert.equal(await db.effects(), 2);
   assert.equal(request().guards.expected_version.value, VERSION);
+});
+
+on('statements that stay prepared', async (t, db) => {
+  const pool = db.pool({ user: 'app', max: 2 });
+  const app = await start(t, pool, crediting, { database: pgDatabase(pool, { prepare: true }) });
+  const deliver = (n) => app.deliver({ idempotency_key: `k${n}` });
+  const many = await Promise.all(Array.from({ length: 8 }, (_, n) => deliver(n)));
+  assert.deepEqual(many.map(brief), many.map(() => [200, 'applied']));
+  assert.deepEqual(brief(await deliver(0)), [200, 'already_applied']);
+  const kept = await pool.query("SELECT count(*)::int AS n FROM pg_prepared_statements WHERE name LIKE 'signoff%'");
+  assert.ok(kept.rows[0].n >= 5, 'they are prepared');
+  // A table that changes under a plan.
+  await db.sql('ALTER TABLE invoices ALTER COLUMN updated_at TYPE timestamptz(3); ALTER TABLE synapsor_handler_receipts ADD COLUMN note text');
+  assert.deepEqual(brief(await deliver('after')), [200, 'conflict', 'VERSION_CONFLICT']);
+  assert.equal(await db.effects(), 8);
+});
+
+on('a connection whose answer never came is closed, not given to the next one', async (t, db) => {
+  const app = await start(t, db.pool({ user: 'app', max: 1, query_timeout: 500 }));
+  const gate = await db.pool().connect();
+  await gate.query("BEGIN; SELECT * FROM invoices WHERE id = 'INV-3001' FOR UPDATE");
+  assert.deepEqual(brief(await app.deliver()), [503, 'failed', 'TRANSACTION_FAILED']);
+  await gate.query('ROLLBACK');
+  gate.release();
+  assert.deepEqual(brief(await app.deliver()), [200, 'applied']);
+  assert.equal(await db.effects(), 1);
 });

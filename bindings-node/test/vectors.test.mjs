@@ -177,11 +177,8 @@ test('transcripts, through the loop that drives the guard', async () => {
     const session = {
       transaction: undefined,
       isOpen: () => one.replies[0].failed === 'already_open',
-      run: async (sql, params) => {
-        if (sql === 'COMMIT' || sql === 'ROLLBACK') return reply({ step: sql.toLowerCase() });
-        if (sql.startsWith('BEGIN')) return reply({ step: 'begin', sql });
-        return reply({ step: 'run', sql, params });
-      },
+      control: async (sql) => reply(sql.startsWith('BEGIN') ? { step: 'begin', sql } : { step: sql.toLowerCase() }),
+      run: async (sql, params) => reply({ step: 'run', sql, params }),
       failure: (error) => error.failed,
       lend() {}, async takeBack() {}, async end() {},
     };

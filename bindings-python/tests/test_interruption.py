@@ -122,6 +122,21 @@ def test_a_connection_that_is_gone_before_commit_is_not_used_again(shop: Shop) -
     assert shop.effects == 1
 
 
+def test_a_connection_that_did_not_answer_is_closed(open_shop: Callable[..., Shop]) -> None:
+    """A timeout of the driver's own: nobody knows what the server still does there."""
+    shop = open_shop("asyncpg", command_timeout=0.5)
+    shop.action(shop.credit)
+    assert shop.deliver(request("k1")).told == (200, "applied", "")
+    connections = "SELECT pid FROM pg_stat_activity WHERE usename = 'billing_writer' AND datname = current_database()"
+    before = shop.rows(connections)
+    with shop.cluster.connect(shop.name) as holder, holder.transaction():
+        holder.execute("SELECT FROM invoices WHERE id = 'INV-3001' FOR UPDATE")
+        assert shop.deliver(request("k2")).told == (503, "failed", "TRANSACTION_FAILED")
+    assert shop.deliver(request("k2")).told == (200, "applied", "")
+    assert set(shop.rows(connections)).isdisjoint(before)
+    assert shop.effects == 2
+
+
 def test_a_database_that_is_not_there_is_said_without_its_words(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     shop.action(shop.credit)
     name = "gone_" + shop.driver.replace("-", "_")
@@ -228,3 +243,28 @@ def test_what_the_author_left_unflushed_is_the_authors_error(open_shop: Callable
     assert (shop.effects, shop.receipts) == (0, [])
     assert shop.deliver(request()).told == (200, "applied", "")
     assert shop.effects == 1
+
+
+def test_a_commit_that_is_not_answered_is_unknown_and_the_same_request_finds_out(shop: Shop) -> None:
+    """The server ends the connection in the middle of COMMIT, from within."""
+    shop.action(shop.credit)
+    shop.rows(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+        " CREATE CONSTRAINT TRIGGER die AFTER INSERT ON account_credits"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()"
+    )
+    unknown = shop.deliver(request())
+    assert unknown.told == (503, "failed", "OUTCOME_UNKNOWN")
+    assert unknown.headers["retry-after"] == "1"
+    shop.rows("DROP TRIGGER die ON account_credits")
+    assert shop.deliver(request()).told == (200, "applied", "")
+    assert shop.effects == 1
+
+
+def test_what_a_deferred_constraint_says_at_commit_is_rolled_back(shop: Shop) -> None:
+    shop.action(shop.credit)
+    shop.rows("ALTER TABLE account_credits ADD CONSTRAINT one_each UNIQUE (invoice_id) DEFERRABLE INITIALLY DEFERRED")
+    assert shop.deliver(request("k1")).told == (200, "applied", "")
+    assert shop.deliver(request("k2")).told == (422, "failed", "SOURCE_REJECTED")
+    assert (shop.effects, shop.receipts) == (1, [("k1", "applied")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -118,16 +119,19 @@ def test_a_dry_run_calls_nobody_and_writes_nothing(shop: Shop) -> None:
 def test_an_effect_that_raises_is_rolled_back_and_may_be_tried_again(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failures: list[Exception] = [ValueError("private to the log"), asyncio.CancelledError]  # type: ignore[list-item]
+    failures: list[BaseException] = [ValueError("private to the log")]
+    if shop.asynchronous and sys.version_info >= (3, 11):
+        # Of something that the author waited for. Python 3.10 cannot tell that from the end of the loop.
+        failures.append(asyncio.CancelledError())
 
     async def author(job: signoff.Job, transaction: Any) -> signoff.Applied:
         applied = await shop.credit(job, transaction)
-        if failures and (shop.asynchronous or isinstance(failures[0], Exception)):
+        if failures:
             raise failures.pop(0)
         return applied
 
     shop.action(author)
-    for _ in range(2 if shop.asynchronous else 1):
+    while failures:
         failed = shop.deliver(request())
         assert failed.told == (500, "failed", "HANDLER_BUSINESS_ERROR")
         assert (failed.body["details"]["retryable"], shop.effects, shop.receipts) == (True, 0, [])

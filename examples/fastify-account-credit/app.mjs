@@ -8,6 +8,7 @@ import { pgDatabase } from 'signoff/pg';
 const handler = createWritebackHandler({
   database: pgDatabase(new pg.Pool({ connectionString: process.env.BILLING_APP_WRITE_URL })),
   secrets: process.env.BILLING_APP_HANDLER_SECRET,
+  audience: 'billing-app',
   actions: {
     'billing.propose_account_credit': {
       table: 'public.invoices', key: 'id', tenant: 'tenant_id', version: 'updated_at',
@@ -32,5 +33,5 @@ const handler = createWritebackHandler({
 });
 
 const app = Fastify({ logger: true });
-app.register(writebacks, { handler, prefix: '/signoff' });
+app.register(writebacks, { handler });
 await app.listen({ port: Number(process.env.PORT ?? 8787) });

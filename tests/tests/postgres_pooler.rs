@@ -2,9 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signoff::database::Database as _;
+use signoff::guard::Outcome;
 use signoff_tests::cluster::{Cluster, Session};
 use signoff_tests::library::{count, hammer, texts};
 use signoff_tests::pooler::Pooler;
+use signoff_tests::shop::postgres::{Shop, job, open};
+use signoff_tests::shop::text;
 use signoff_tests::source::Source;
 use signoff_tests::{Engine, Workspace, rounds};
 
@@ -131,4 +135,18 @@ fn two_sessions_for_everybody_are_enough() {
 #[test]
 fn what_another_client_leaves_in_the_sessions_changes_nothing() {
     lands_once(true);
+}
+
+#[test]
+fn through_a_pooler_every_letter_is_the_one_that_was_approved() {
+    let Some(shop) = Shop::usual() else { return };
+    let Some(pooler) = Pooler::start(shop.stock.cluster, SESSIONS) else { return };
+    // What RESET goes back to on the pooler's own connection, as on a server of that encoding.
+    shop.sql(&format!("ALTER DATABASE {} SET client_encoding = 'LATIN1'", shop.name()));
+    let database = open(&pooler.address(shop.name())).unwrap();
+    let request = shop.request("acme", "7", &[("note", text("Café"))]);
+    let row = shop.wait(database.read(request)).unwrap().unwrap();
+    let outcome = shop.wait(database.run(job("acme", &row), None));
+    assert!(matches!(outcome, Ok(Outcome::Applied(_))), "{outcome:?}");
+    assert_eq!(shop.one("SELECT encode(convert_to(note, 'UTF8'), 'hex') FROM items WHERE id = 7"), "436166c3a9");
 }

@@ -72,7 +72,7 @@ fn every_target_and_variable_the_readme_names_exists() {
 
 #[test]
 fn an_endpoint_takes_fifteen_lines() {
-    let shown = block("## In the application that owns the rows", "rust");
+    let shown = block("## In your own service", "rust");
     let lines = shown.lines().filter(|line| !line.is_empty()).count();
     assert!((10..=15).contains(&lines), "{lines}");
 }

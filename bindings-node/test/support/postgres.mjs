@@ -28,9 +28,9 @@ export async function startCluster(bin) {
   const [program, ...words] = command(join(bin, 'initdb'), '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--locale=C.UTF-8', '-D', join(folder, 'data'));
   const made = spawnSync(program, words, { cwd: '/', encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`initdb: ${made.stderr ?? made.error}`);
-  // Ends the server and removes the folder when our end of the pipe closes.
+  // Ends the server (fast), waits for that and removes the folder when our end of the pipe closes.
   const script = `"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c timezone=Asia/Kolkata >"$2/log" 2>&1 &
-    cat >/dev/null; "$1/pg_ctl" -s -D "$2/data" -m fast stop; rm -rf "$2"`;
+    server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$2"`;
   const [shell, ...rest] = command('/bin/sh', '-c', script, 'sh', bin, folder);
   const keeper = spawn(shell, rest, { cwd: '/', stdio: ['pipe', 'ignore', 'ignore'] });
   const stop = async () => {

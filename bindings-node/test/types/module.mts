@@ -58,7 +58,7 @@ createWritebackHandler({ database, secrets: 's', actions: {}, audiense: 'x' });
 createWritebackHandler({ database: new Pool(), secrets: 's', actions: {} });
 
 const app = Fastify();
-app.register(writebacks, { handler, path: '/writebacks', prefix: '/signoff' });
+app.register(writebacks, { handler, path: '/writebacks', healthz: false, prefix: '/signoff' });
 // @ts-expect-error a handler is needed
 app.register(writebacks, { path: '/' });
 const { status }: { status: number } = await handler.handle({ method: 'POST', headers: ['a', 'b'], body, logger: app.log });

@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Transaction(Protocol):
     """One transaction after another on a database of the application's. On a synchronous driver nothing here suspends."""
 
-    async def begin(self, sql: str, set: str | None) -> bool:
-        """Opens one; False if one is open already."""
+    async def begin(self, sql: str) -> bool:
+        """Opens one as this statement does; False if one is open already."""
 
     async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:
         """Runs a statement; every output is text or None."""
@@ -57,12 +57,12 @@ class Transaction(Protocol):
         """SQLSTATE and severity of an error of the driver; None if the server never answered."""
 
 
-async def drive(guard: Guard, transaction: Transaction, function: Function) -> Response:
+async def drive(guard: Guard, job: Job, transaction: Transaction, function: Function) -> Response:
     """Performs one step after another to the end."""
     step = guard.step
     try:
         while step[0] != "done":
-            step = await _perform(step, guard, transaction, function)
+            step = await _perform(step, guard, job, transaction, function)
     finally:
         # Also when our own task is cancelled: an open transaction does not outlive us.
         try:
@@ -71,21 +71,21 @@ async def drive(guard: Guard, transaction: Transaction, function: Function) -> R
             # What is decided is decided, and it may be committed.
             log.warning("the connection could not be given back: %s", type(error).__name__)
     if (fault := guard.fault) is not None:
-        log.error("%s", fault, extra={"code": fault.code, "idempotency_key": guard.job.idempotency_key})
+        log.error("%s", fault, extra={"code": fault.code, "idempotency_key": job.idempotency_key})
     return step[1]
 
 
-async def _perform(step: _Step, guard: Guard, transaction: Transaction, function: Function) -> _Step:
+async def _perform(step: _Step, guard: Guard, job: Job, transaction: Transaction, function: Function) -> _Step:
     try:
         match step:
-            case ("begin", sql, set):
-                return guard.ran() if await transaction.begin(sql, set) else guard.reply(ALREADY_OPEN)
+            case ("begin", sql, _):
+                return guard.ran() if await transaction.begin(sql) else guard.reply(ALREADY_OPEN)
             case ("run", sql, params, True):
                 return guard.ran(await transaction.rows(sql, params))
             case ("run", sql, params, _):
                 return guard.ran([], await transaction.execute(sql, params))
             case ("effect", row):
-                return await _effect(guard, transaction, function, guard.job._with_row(row))
+                return await _effect(guard, transaction, function, job._with_row(row))
             case ("commit",):
                 await transaction.commit()
             case ("rollback",):

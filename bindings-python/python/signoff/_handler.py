@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -173,7 +173,7 @@ class WritebackHandler:
         guard = self._accept(body, headers, now)
         if isinstance(guard, Response):
             return guard
-        driven = drive(guard, self._driver.transaction(), self._functions[guard.job.action])
+        driven = self._drive(guard)
         if not self._driver.asynchronous:
             driven = asyncio.to_thread(run_now, driven)
         task = asyncio.create_task(driven)
@@ -198,7 +198,7 @@ class WritebackHandler:
         guard = self._accept(body, headers, now)
         if isinstance(guard, Response):
             return guard
-        return run_now(drive(guard, self._driver.transaction(), self._functions[guard.job.action]))
+        return run_now(self._drive(guard))
 
     def receipts_ddl(self) -> list[str]:
         """The statements that make this handler's receipts table, for your migration.
@@ -208,6 +208,10 @@ class WritebackHandler:
             True
         """
         return self._native.receipts_ddl()
+
+    def _drive(self, guard: _native.Guard) -> Coroutine[Any, Any, Response]:
+        job = guard.job
+        return drive(guard, job, self._driver.transaction(), self._functions[job.action])
 
     def _accept(self, body: bytes, headers: Headers, now: datetime | None) -> _native.Guard | Response:
         try:

@@ -140,7 +140,10 @@ enum State {
     ClaimAndLock,
     Lookup,
     Lock,
+    /// No row was there to lock: is there one that only came while we waited?
+    Gone,
     Update,
+    Constraints,
     Restore,
     Mark,
     Effect,
@@ -302,14 +305,32 @@ impl Guard {
                 Ok(self.roll_back(Ending::With(Box::new(outcome))))
             }
             // 4 the row is locked, 5 compare
-            (State::Lock, Reply::Ran { rows, .. }) => self.compared(&rows),
+            // On an engine that waits for a row, one that was replaced meanwhile looks gone to who waited.
+            (State::Lock, Reply::Ran { rows, .. }) if rows.is_empty() && self.job.dialect.combines() => {
+                Ok(self.run(State::Gone, statements::look(&self.job)))
+            }
+            // Tried often enough, it is there and not to be locked: a policy shows it and does not let us write it.
+            (State::Gone, Reply::Ran { rows, .. }) if !rows.is_empty() && self.attempts >= RETRIES => {
+                Err(Code::WriteBlocked.into())
+            }
+            (State::Gone, Reply::Ran { rows, .. }) if !rows.is_empty() => Ok(self.again()),
+            (State::Lock | State::Gone, Reply::Ran { rows, .. }) => self.compared(&rows),
             // 6 the effect
             (State::Update, Reply::Ran { rows, changed }) => match changed {
                 0 => Err(Code::WriteBlocked.into()),
                 1 if self.together => self.written(rows),
-                1 => Ok(self.run(State::Reread, statements::reread(&self.job))),
+                1 => Ok(match self.job.dialect.immediate() {
+                    Some(sql) => self.run(State::Constraints, Statement::plain(sql)),
+                    None => self.run(State::Reread, statements::reread(&self.job)),
+                }),
                 more => Err(Error::new(Code::MultiRowWriteBlocked).with("rows", more)),
             },
+            (State::Constraints, Reply::Ran { .. }) => Ok(self.run(State::Reread, statements::reread(&self.job))),
+            // A deferred constraint may hold only when the last trigger has run, and a rule may have no answer to RETURNING.
+            (State::Update, Reply::Failed(Failure::Rejected | Failure::Other)) if self.together => {
+                self.together = false;
+                Ok(self.roll_back(Ending::Again))
+            }
             (State::Restore, Reply::Ran { .. }) => Ok(self.mark()),
             (State::Mark, Reply::Ran { .. }) => Ok(self.call_author()),
             (State::Effect, Reply::Effect { rows_affected, new_version, details }) => {

@@ -34,7 +34,7 @@ impl Statement {
 /// to be taken back.
 pub(super) fn begin(job: &GuardJob, together: bool) -> Statement {
     Statement::plain(match job.effect {
-        Effect::Update => job.dialect.begin_with_settings(!together),
+        Effect::Update => job.dialect.begin_with_settings(together),
         Effect::Author => job.dialect.begin().to_owned(),
     })
 }
@@ -93,6 +93,11 @@ pub(super) fn lookup(job: &GuardJob) -> Statement {
 pub(super) fn lock(job: &GuardJob) -> Statement {
     let columns: Vec<Identifier> = job.compared().cloned().collect();
     select(job, &columns, job.dialect.lock_clause())
+}
+
+/// Looks for the row without waiting for anybody.
+pub(super) fn look(job: &GuardJob) -> Statement {
+    select(job, std::slice::from_ref(&job.key_column), "")
 }
 
 /// Reads what was written.
@@ -182,11 +187,13 @@ pub(super) fn finish_if_written(
         });
     }
     let sql = format!(
-        "WITH live AS MATERIALIZED (SELECT 'true'::pg_catalog.text AS found, {} FROM {} WHERE {condition} LIMIT 2), done AS ({} AND (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 AND pg_catalog.bool_and({}) FROM live) RETURNING 1) SELECT (SELECT pg_catalog.count(*) FROM done)::pg_catalog.text, live.* FROM (SELECT 1) AS one LEFT JOIN live ON true",
+        "WITH live AS MATERIALIZED (SELECT 'true'::pg_catalog.text AS found, {} FROM {} WHERE {condition} LIMIT 2), done AS ({} AND (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) 1 AND pg_catalog.bool_and({}) FROM live) RETURNING 1) SELECT (SELECT pg_catalog.count(*) FROM done)::pg_catalog.text, live.* FROM (SELECT {}) AS settings LEFT JOIN live ON true",
         named_outputs(job, &columns),
         table(job),
         finish.sql,
         same.join(" AND "),
+        // Again: a trigger may have said otherwise since.
+        job.dialect.durable(),
     );
     Ok(Statement { sql, params })
 }

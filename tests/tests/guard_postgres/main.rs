@@ -10,6 +10,7 @@ macro_rules! shop {
     };
 }
 
+mod landing;
 mod values;
 
 use signoff::Code;

@@ -116,12 +116,8 @@ fn a_type_or_collation_that_calls_other_bytes_equal_makes_nothing_equal() {
         ("", "text", "abc "),
         ("", "varchar(10)", "abc "),
     ] {
-        if before == nocase
-            && shop!(Shop::bare("")).one("SELECT count(*) FROM pg_collation WHERE collprovider = 'i'") == "0"
-        {
-            signoff_tests::skip(
-                "this server was built without ICU, so there is no collation that calls other bytes equal",
-            );
+        if shop!(Shop::bare("")).try_sql(before).is_err_and(|error| error.contains("ICU is not supported")) {
+            signoff_tests::skip("this server was built without ICU: no collation of it calls other bytes equal");
             continue;
         }
         let items = format!(

@@ -25,6 +25,11 @@ class Driver(NamedTuple):
     """A transaction to be opened."""
 
 
+def isolation(begin: str) -> str:
+    """The isolation level of the statement that opens a transaction, for drivers that open it by themselves."""
+    return begin.removeprefix("BEGIN ISOLATION LEVEL ")
+
+
 def of(database: object) -> Driver:
     """The driver of a database object. A library that nobody has imported cannot have made it, so none is imported."""
     if "asyncpg" in sys.modules:

@@ -13,7 +13,7 @@ import asyncpg
 
 from .._guard import Function, Rows
 from .._job import Job
-from . import Driver
+from . import Driver, isolation
 
 
 def driver(database: object) -> Driver | None:
@@ -43,17 +43,15 @@ class AsyncpgTransaction:
         # Set where the server did not answer: such a connection is not used again.
         self._lost = False
 
-    async def begin(self, sql: str, set: str | None) -> bool:
+    async def begin(self, sql: str) -> bool:
         await self.close()
         self._pool = self._made()
         self._connection = await self._pool.acquire()
         if self._connection.is_in_transaction():
             return False
-        # Opened by asyncpg, which refuses savepoints in a transaction that it did not open.
-        self._transaction = self._connection.transaction()
+        # Opened by asyncpg, which refuses savepoints in a transaction that it did not open. It sends what `sql` is.
+        self._transaction = self._connection.transaction(isolation=isolation(sql).lower().replace(" ", "_"))
         await self._transaction.start()
-        if set is not None:
-            await self._connection.execute(set)
         return True
 
     async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:

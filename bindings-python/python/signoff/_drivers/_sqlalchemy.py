@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from .. import _native
 from .._guard import Function, Rows
 from .._job import Job
-from . import Driver
+from . import Driver, isolation
 
 Scope: TypeAlias = Session | Connection
 """Where statements run: what the author gets, in its synchronous form."""
@@ -60,21 +60,19 @@ def _connection(scope: Scope) -> Connection:
     return scope.connection() if isinstance(scope, Session) else scope
 
 
-def _begin(set: str | None, scope: Scope) -> bool:
-    # An isolation level of its own: an engine may be set to AUTOCOMMIT, where nothing could be rolled back.
-    options = {"isolation_level": "READ COMMITTED"}
+def _begin(sql: str, scope: Scope) -> bool:
+    # SQLAlchemy opens it by itself, and by its engine's level if it is not told: that may be AUTOCOMMIT.
+    options = {"isolation_level": isolation(sql)}
     if isinstance(scope, Session):
         bound = scope.get_bind()
         # A session that joins somebody's transaction would leave COMMIT to them.
         if scope.in_transaction() or (isinstance(bound, Connection) and bound.in_transaction()):
             return False
-        connection = scope.connection(execution_options=options)
+        scope.connection(execution_options=options)
     elif scope.in_transaction():
         return False
     else:
-        connection = scope.execution_options(**options)
-    if set is not None:
-        connection.exec_driver_sql(set)
+        scope.execution_options(**options)
     return True
 
 
@@ -127,13 +125,13 @@ class _Transaction:
 class AsyncTransaction(_Transaction):
     """The author gets the AsyncSession or AsyncConnection; a `def` function gets the synchronous one inside of it."""
 
-    async def begin(self, sql: str, set: str | None) -> bool:
+    async def begin(self, sql: str) -> bool:
         await self.close()
         scope = self._make()
         if isinstance(scope, AsyncConnection):
             await scope.start()
         self._scope = scope
-        self._open = bool(await self._scope.run_sync(partial(_begin, set)))
+        self._open = bool(await self._scope.run_sync(partial(_begin, sql)))
         return self._open
 
     async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:
@@ -183,10 +181,10 @@ class AsyncTransaction(_Transaction):
 class SyncTransaction(_Transaction):
     """The author gets the Session or Connection. Nothing here suspends."""
 
-    async def begin(self, sql: str, set: str | None) -> bool:
+    async def begin(self, sql: str) -> bool:
         await self.close()
         self._scope = self._make()
-        self._open = _begin(set, self._scope)
+        self._open = _begin(sql, self._scope)
         return self._open
 
     async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:

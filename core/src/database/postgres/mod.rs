@@ -83,9 +83,10 @@ impl PostgresDatabase {
     fn opening(&self, begin: &str, more: &str) -> String {
         let timeout = self.timeout.as_millis().max(1);
         // An author of triggers may have said SET, and a pool of the operator's may share sessions. In a transaction of its
-        // own: the next one takes its defaults (read-only among them) as it begins.
+        // own: the next one takes its defaults (read-only among them) as it begins. The encoding is said again: behind a
+        // pooler, what RESET goes back to is not what we said when we connected.
         format!(
-            "BEGIN; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; COMMIT; {begin}; SET LOCAL statement_timeout = {timeout}; SET LOCAL idle_in_transaction_session_timeout = 10000; {more}"
+            "BEGIN; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; COMMIT; {begin}; SET LOCAL statement_timeout = {timeout}; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL client_encoding = 'UTF8'; {more}"
         )
     }
 

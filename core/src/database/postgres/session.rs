@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use deadpool::managed::Object;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgDatabaseError, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::pool::{CONNECTIONS, Manager, Pool};
@@ -33,14 +33,16 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a transaction with this batch of statements; answers the rows they gave. A connection that died while it
-    /// lay in the pool shows here, where nothing was done yet, and the next one is taken.
+    /// lay in the pool shows here, where nothing was done yet, and the next one is taken; unless it showed by its silence,
+    /// which is waited for once: the next one may be as silent.
     pub(super) async fn open(pool: &Pool, batch: &str, timeout: Duration) -> Result<(Self, Rows), Failure> {
         let limit = timeout.saturating_add(PATIENCE);
+        let began = tokio::time::Instant::now();
         for _ in 0..=CONNECTIONS {
             let connection = pool.get().await.map_err(|_| Failure::Lost)?;
             let mut session = Self { connection: Some(connection), clean: false, limit };
             match session.begin(batch).await {
-                Err(Failure::Lost) => {}
+                Err(Failure::Lost) if began.elapsed() < limit => {}
                 Ok(rows) => return Ok((session, rows)),
                 Err(failure) => {
                     session.clean = session.batch("ROLLBACK").await.is_ok();
@@ -159,8 +161,15 @@ async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>)
 
 /// A prepared statement that is not there, is somebody else's, or has a plan that no longer fits.
 fn lost_its_statement(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("26000" | "42P05" | "0A000"))
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return false;
+    };
+    match error.code() {
+        "26000" | "42P05" => true,
+        // A code for much else: what a rule or a trigger does not support is no fault of the statement's name.
+        "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+        _ => false,
+    }
 }
 
 /// Every output of ours is of type text.

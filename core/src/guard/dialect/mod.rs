@@ -282,17 +282,26 @@ impl Dialect {
         }
     }
 
-    /// [`Self::begin`], and everything that a guard with an UPDATE of its own sets up besides, as one batch; without
-    /// [`Self::durable`] if a later statement takes it along.
-    pub(super) fn begin_with_settings(self, durable: bool) -> String {
+    /// [`Self::begin`], and everything that a guard with an UPDATE of its own sets up besides, as one batch. Where its
+    /// statements go out `together`, they take [`Self::durable`] along, and constraints are asked from the beginning.
+    pub(super) fn begin_with_settings(self, together: bool) -> String {
         match self {
             Self::Sqlite => self.begin().to_owned(),
             Self::Postgres => {
                 let settings = postgres::SET_LOCAL.as_str();
-                let durable = if durable { format!("SELECT {}; ", self.durable()) } else { String::new() };
-                // Deferred constraints and triggers run with the UPDATE, so that the row is looked at after them.
-                format!("{}; {settings}; {durable}SET CONSTRAINTS ALL IMMEDIATE", self.begin())
+                let last = if together { postgres::IMMEDIATE.to_owned() } else { format!("SELECT {}", self.durable()) };
+                format!("{}; {settings}; {last}", self.begin())
             }
+        }
+    }
+
+    /// What runs deferred constraints and triggers at once, where the engine has any that can be: the row is looked at after
+    /// them.
+    pub(super) fn immediate(self) -> Option<&'static str> {
+        match self {
+            // A foreign key that is deferred writes nothing, and COMMIT asks it.
+            Self::Sqlite => None,
+            Self::Postgres => Some(postgres::IMMEDIATE),
         }
     }
 
@@ -301,7 +310,7 @@ impl Dialect {
         postgres::DURABLE
     }
 
-    /// Can a statement of this engine change two tables, and answer rows?
+    /// Can a statement of this engine change two tables, and answer rows? Then rows are locked one by one, too.
     pub(super) fn combines(self) -> bool {
         self == Self::Postgres
     }

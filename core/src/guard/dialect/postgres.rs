@@ -58,6 +58,9 @@ pub(super) fn select(expression: &str, column_type: Option<&ColumnType>) -> Stri
 /// A COMMIT has to be on disk before it is answered, here and on a standby that the server waits for anyway.
 pub(super) const DURABLE: &str = "pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), 'local', 'on'), true)";
 
+/// Deferred constraints and triggers run from here on with each statement.
+pub(super) const IMMEDIATE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
 /// [`settings`] as a batch, without [`DURABLE`], for a transaction in which nobody wants the session's own settings back.
 pub(super) static SET_LOCAL: LazyLock<String> = LazyLock::new(|| {
     SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).collect::<Vec<_>>().join("; ")
