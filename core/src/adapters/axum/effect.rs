@@ -51,6 +51,9 @@ impl Deref for LockedJob<'_> {
 /// would end the guard's transaction; that is noticed, answered `TRANSACTION_LOST`, and what was committed is never run
 /// again.
 ///
+/// Nothing limits how long it takes, and the row is locked meanwhile: a `statement_timeout` of the pool's is the
+/// application's to set.
+///
 /// Whatever is written through another connection, or sent to another service, is outside of the transaction: it
 /// happens even if the change is rolled back. Write it to a table here, and send it from there.
 ///
