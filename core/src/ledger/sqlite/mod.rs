@@ -15,7 +15,8 @@ pub use open::LedgerOptions;
 
 use std::iter;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -38,6 +39,7 @@ pub struct SqliteLedger {
     warnings: Vec<String>,
     sender: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
 }
 
 enum Work {
@@ -60,6 +62,8 @@ impl SqliteLedger {
     fn start(store: Store, warnings: Vec<String>) -> Result<Self> {
         let (path, key) = (store.path.clone(), store.key.clone());
         let (sender, receiver) = mpsc::channel::<Work>();
+        let commits = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("signoff-ledger".to_owned())
             .spawn(move || {
@@ -72,6 +76,8 @@ impl SqliteLedger {
                             Work::Write(write) => writes.push(write),
                         }
                     }
+                    // Counted before anybody is answered, so that whoever was answered finds it counted.
+                    counted.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
                     group::commit(&store, writes);
                 }
             })
@@ -80,13 +86,20 @@ impl SqliteLedger {
                     .with("path", path.display())
                     .with("reason", "no thread could be started")
             })?;
-        Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread) })
+        Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread), commits })
     }
 
     /// Where the ledger is: beside the path asked for, if that held somebody else's file.
     #[must_use]
     pub fn path(&self) -> &std::path::Path {
         &self.path
+    }
+
+    /// How often this process has asked the disk to keep something: less often than there were writes, when several
+    /// callers shared a commit.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Looks something up.

@@ -2,6 +2,7 @@
 
 mod handler;
 mod postgres;
+mod propose;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,6 +29,9 @@ fn main() {
         if wanted(name) {
             part();
         }
+    }
+    if wanted("propose") {
+        propose::run();
     }
     if wanted("handler") {
         handler::run();
