@@ -177,7 +177,9 @@ fn no_transcript_breaks_a_promise() {
                 assert!(commits == 1 && sql(&steps[steps.len() - 2]).starts_with("INSERT"), "{name}");
             }
             // Or BEGIN itself failed, or it was rolled back.
-            "released" if last == "begin" && steps.len() > 1 => assert_eq!(outcome["code"], "TRANSACTION_LOST", "{name}"),
+            "released" if last == "begin" && steps.len() > 1 => {
+                assert_eq!(outcome["code"], "TRANSACTION_LOST", "{name}")
+            }
             "released" => assert!(last == "rollback" || steps.len() == 1, "{name}: {last}"),
             "refused" => assert!(steps.is_empty(), "{name}"),
             other => panic!("{name}: {other}"),
