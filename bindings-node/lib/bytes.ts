@@ -78,7 +78,7 @@ export function signingSecrets(secrets: unknown, from: Function): NativeSecrets 
   if (!list.every((secret) => typeof secret === 'string')) {
     usage('a secret is not a string', 'secrets are a string, or several of them while they are rotated', from);
   }
-  const key = list.length === 1 ? (list[0] as string) : list.map((secret) => `${(secret as string).length}:${secret}`).join();
+  const key = list.length === 1 ? `=${list[0] as string}` : JSON.stringify(list);
   let made = ready.get(key);
   if (made === undefined) {
     made = crossing(() => new native.Secrets(list as string[]), from);

@@ -142,8 +142,8 @@ class Run<Tx> {
   }
 }
 
-/** A logger that throws must not leave a transaction open. */
-function guarded(logger: Logger): Logger {
+/** A logger that throws must not leave a transaction open, nor a request without its answer. */
+export function guarded(logger: Logger): Logger {
   const safely = (level: 'error' | 'warn') => (fields: object, message: string) => {
     try {
       logger[level](fields, message);

@@ -1,7 +1,7 @@
 import type { HeadersLike } from './bytes.js';
 import { bytes, lines, milliseconds } from './bytes.js';
 import type { Database, Session } from './database.js';
-import { drive } from './drive.js';
+import { drive, guarded } from './drive.js';
 import type { LockedJob } from './job.js';
 import { crossing, native, type NativeHandler } from './native.js';
 import type { Applied, Conflict, Refused } from './result.js';
@@ -178,9 +178,16 @@ class Writebacks<Tx> implements WritebackHandler {
     const [data, flat] = [bytes(body, this.handle), lines(headers, this.handle)];
     const now = milliseconds(this.#now?.(), this.handle);
     const received = crossing(() => this.#native.receive(data, flat, now), this.handle);
-    if (typeof received === 'string') return response(JSON.parse(received));
+    if (typeof received === 'string') return this.#refused(response(JSON.parse(received)), logger);
     const connect = (): Promise<Session<Tx>> => this.#database.connect();
     return response(await drive(received, connect, this.#effects, logger));
+  }
+
+  /** The sender is told the same; who runs the service has to be able to find out why. */
+  #refused(answer: WritebackResponse, logger: Logger): WritebackResponse {
+    const { safe_error_code: code, details } = JSON.parse(answer.body) as { safe_error_code: string; details: { message: string } };
+    guarded(logger).warn({ code }, `a writeback request was refused: ${details.message}`);
+    return answer;
   }
 
   health(): WritebackResponse {

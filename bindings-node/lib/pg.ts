@@ -42,8 +42,29 @@ function nameOf(sql: string, names: Map<string, string>): string {
   return name;
 }
 
+/**
+ * The client as the author's function has it. Once that has ended, its statements are refused: between the receipt and
+ * COMMIT one more could fail our transaction or end it, and later it would be in somebody else's.
+ */
+function lent(client: PoolClient): { transaction: PoolClient; end(): void } {
+  let ended = false;
+  const query = (...args: unknown[]): unknown => {
+    if (!ended) return (client.query as (...args: unknown[]) => unknown)(...args);
+    const error = new Error('the transaction is over: an effect waits for every statement that it starts');
+    const callback = args.at(-1);
+    return typeof callback === 'function' ? void process.nextTick(callback, error) : Promise.reject(error);
+  };
+  const get = (target: PoolClient, name: string | symbol): unknown => {
+    const value: unknown = Reflect.get(target, name);
+    return name === 'query' ? query : typeof value === 'function' ? value.bind(target) : value;
+  };
+  return { transaction: new Proxy(client, { get }), end: () => { ended = true; } };
+}
+
 class PgSession implements Session<PoolClient> {
   readonly transaction: PoolClient;
+  #client: PoolClient;
+  #endLoan: () => void;
   #release: PoolClient['release'];
   /** True once somebody else called `release`; then what they gave it. */
   #released = false;
@@ -52,15 +73,16 @@ class PgSession implements Session<PoolClient> {
   #ignore = (): void => {};
 
   constructor(client: PoolClient, readonly names: Map<string, string> | undefined) {
-    this.transaction = client;
+    this.#client = client;
+    ({ transaction: this.transaction, end: this.#endLoan } = lent(client));
     this.#release = client.release;
     client.on('error', this.#ignore);
   }
 
   async isOpen(): Promise<boolean> {
-    const { getTransactionStatus } = this.transaction as { getTransactionStatus?: () => string | null };
+    const { getTransactionStatus } = this.#client as { getTransactionStatus?: () => string | null };
     if (typeof getTransactionStatus === 'function') {
-      const status = getTransactionStatus.call(this.transaction);
+      const status = getTransactionStatus.call(this.#client);
       return status === 'T' || status === 'E';
     }
     // Older than 8.20. The server knows: only inside of a transaction may a savepoint be made.
@@ -76,12 +98,14 @@ class PgSession implements Session<PoolClient> {
   async run(sql: string, params: readonly (string | null)[]): Promise<Ran> {
     const name = this.names ? { name: nameOf(sql, this.names) } : {};
     const query = { ...name, text: sql, values: [...params], rowMode: 'array', types: asText } as unknown as QueryArrayConfig;
-    const result: QueryArrayResult<(string | null)[]> = await this.transaction.query(query);
+    const result: QueryArrayResult<(string | null)[]> = await this.#client.query(query);
     return { rows: result.rows, changed: result.rowCount ?? 0 };
   }
 
-  control(sql: string): Promise<unknown> {
-    return this.transaction.query(sql);
+  async control(sql: string): Promise<void> {
+    const { command } = await this.#client.query(sql);
+    // What the server makes of COMMIT in a transaction that has failed; no error tells.
+    if (sql === 'COMMIT' && command !== sql) throw Object.assign(new Error('rolled back'), { code: '25P02', severity: 'ERROR' });
   }
 
   failure(error: unknown): Failure {
@@ -93,19 +117,20 @@ class PgSession implements Session<PoolClient> {
 
   lend(): void {
     // The pool would give the client to somebody else while our transaction is open on it.
-    this.transaction.release = (reason) => {
+    this.#client.release = (reason) => {
       this.#released = true;
       this.#reason = reason;
     };
   }
 
   async takeBack(): Promise<void> {
-    this.transaction.release = this.#release;
+    this.#endLoan();
+    this.#client.release = this.#release;
     if (this.#released) await this.control('ROLLBACK').catch(() => {});
   }
 
   end(broken: boolean): void {
-    this.transaction.off('error', this.#ignore);
-    this.#release.call(this.transaction, broken || this.#reason);
+    this.#client.off('error', this.#ignore);
+    this.#release.call(this.#client, broken || this.#reason);
   }
 }

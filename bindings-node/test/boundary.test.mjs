@@ -124,6 +124,13 @@ test('secrets, keys, policies and dialects', () => {
   refused(() => receiptsDdl('oracle'), 'USAGE');
   refused(() => receiptsDdl('postgres', { table: 'a; b' }), 'UNSAFE_IDENTIFIER');
   assert.match(receiptsDdl('postgres', { table: 'app.receipts', role: 'o"dd' }).at(-1), /ON TABLE "app"\."receipts" TO "o""dd"/);
+  // One secret that is spelled as two are told apart.
+  const two = ['the first of them, 24 bytes', 'the second one, 24 bytes or more'];
+  for (const spelled of [JSON.stringify(two), two.map((secret) => `${secret.length}:${secret}`).join()]) {
+    const by = signed({}, { secret: two[1] });
+    assert.ok(verify(by.body, by.headers, two));
+    refused(() => verify(by.body, by.headers, spelled), 'INVALID_SIGNATURE');
+  }
   // Many secrets in turn: none is mistaken for another.
   for (let n = 0; n < 40; n += 1) {
     const one = signed({}, { secret: `secret number ${n % 20}, 24 bytes and more` });

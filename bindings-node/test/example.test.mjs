@@ -1,12 +1,13 @@
 // The example and the README's lines, started as programs and called.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { receiptsDdl } from 'signoff';
 
@@ -81,4 +82,11 @@ test('the lines of the README run as they stand', { skip }, async (t) => {
   const [status, answer] = await post(`${url}/signoff/writeback`, signed());
   assert.deepEqual([status, answer.status], [200, 'applied']);
   assert.equal(await db.effects(), 1);
+  // What the package's page sends to it.
+  const sending = /```js\n(const request = [^]*?)```/.exec(read(here('../README.md')))[1];
+  await db.sql("UPDATE invoices SET updated_at = '2026-06-20T14:31:08Z'; DELETE FROM synapsor_handler_receipts");
+  writeFileSync(join(folder, 'send.mjs'), `import { sign } from 'signoff';\n${sending.replace('http://localhost:8787', url)}`);
+  const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'send.mjs')], { env: { ...process.env, SIGNOFF_SECRET: SECRET } });
+  assert.match(stdout, /status: 'applied'/);
+  assert.equal(await db.effects(), 2);
 });

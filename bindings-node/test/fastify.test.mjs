@@ -119,6 +119,7 @@ on('the log of the request is used, and never holds a secret', async (t, db, poo
   assert.deepEqual(app.logged.map(({ level, fields }) => [level, fields.err?.message ?? fields.code]), [['error', 'the author\'s own'], ['error', 'HANDLER_BUSINESS_ERROR']]);
   app.logged.length = 0;
   await app.deliver({}, { secret: 'planted-secret-of-24-bytes-or-more' });
+  assert.deepEqual(app.logged.map(({ level, fields }) => [level, fields]), [['warn', { code: 'INVALID_SIGNATURE' }]], 'why it was refused');
   assert.ok(!/planted|whsec_/.test(JSON.stringify(app.logged)));
 });
 

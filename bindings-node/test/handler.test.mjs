@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import pg from 'pg';
 import { applied, Conflict, Refused, sign } from 'signoff';
 import { pgDatabase } from 'signoff/pg';
 
@@ -182,23 +183,25 @@ on('an author who ends the transaction is noticed, and never run again', async (
     return applied(1);
   };
   let landed = 0;
-  for (const [name, how, broken] of [
+  for (const [name, how, written] of [
     ['commits', (client) => client.query('COMMIT'), true],
     ['commits and begins anew', (client) => client.query('COMMIT; BEGIN'), true],
     ['rolls back', (client) => client.query('ROLLBACK'), false],
     ['rolls back and begins anew', (client) => client.query('ROLLBACK; BEGIN'), false],
+    ['rolls back and commits its own', (client) => client.query("ROLLBACK; BEGIN; INSERT INTO account_credits (invoice_id) VALUES ('INV-3001'); COMMIT"), true],
     ['releases', (client) => client.release(), false],
     ['releases twice', (client) => { client.release(); client.release(); }, false],
     ['releases and destroys', (client) => client.release(true), false],
-    ['ends the connection', (client) => client.end(), false],
+    ['ends the connection', (client) => client.end(), null],
   ]) {
     const key = name.replaceAll(' ', '_');
     effect = ending(how);
     assert.deepEqual(brief(await app.deliver({ idempotency_key: key })), [500, 'failed', 'TRANSACTION_LOST'], name);
-    landed += broken ? 1 : 0;
+    landed += written ? 1 : 0;
     assert.equal(await db.effects(), landed, name);
     assert.equal(app.logged.pop().fields.code, 'TRANSACTION_LOST');
-    if (broken) {
+    // A connection that is gone can write nothing of its own: then it may be tried again.
+    if (written !== null) {
       effect = nobody;
       assert.deepEqual(brief(await app.deliver({ idempotency_key: key })), [500, 'failed', 'HANDLER_TRANSACTION_BROKEN'], name);
     }
@@ -207,6 +210,55 @@ on('an author who ends the transaction is noticed, and never run again', async (
     landed += 1;
     assert.equal(await db.effects(), landed, name);
   }
+});
+
+on('what an effect did not wait for is refused once it has ended', async (t, db, pool) => {
+  // After how many turns of the loop it comes: between the receipt and COMMIT is one of them.
+  let late;
+  const app = await start(t, pool, async (job, client) => {
+    await credit(job, client);
+    let turns = Number(job.idempotencyKey.split('_')[1]);
+    const goOn = () => (turns-- > 0 ? setImmediate(goOn) : late.push(late.statement(client)));
+    process.nextTick(goOn);
+    return applied(1);
+  });
+  const insert = "INSERT INTO account_credits (invoice_id) VALUES ('INV-3001')";
+  const plain = (sql) => (client) => client.query(sql).then(() => 'ran', () => 'refused');
+  let keys = 0;
+  for (const statement of [
+    plain('SELECT 1 / 0'), plain('ROLLBACK'), plain('COMMIT'), plain(insert),
+    (client) => new Promise((resolve) => client.query(insert, (error) => resolve(error ? 'refused' : 'ran'))),
+  ]) {
+    for (let turns = 0; turns < 12; turns += 1) {
+      late = Object.assign([], { statement });
+      const answer = await app.deliver({ idempotency_key: `k${keys}_${turns}` });
+      while (late.length === 0) await new Promise(setImmediate);
+      assert.deepEqual([...brief(answer), await late[0]], [200, 'applied', 'refused'], `${statement} ${turns}`);
+    }
+    keys += 1;
+  }
+  const receipts = await db.receipts();
+  assert.deepEqual([receipts.length, receipts.filter(({ status }) => status !== 'applied')], [keys * 12, []], 'a 200 was stored before');
+  assert.equal(await db.effects(), keys * 12);
+});
+
+on('a COMMIT that the server answers with ROLLBACK is not taken for one', async (t, db, pool) => {
+  // Past the client that the author is given: a statement that fails right before COMMIT.
+  const app = await start(t, pool, async (job, client) => {
+    await credit(job, client);
+    let turns = Number(job.idempotencyKey.slice(1));
+    const goOn = () => (turns-- > 0 ? setImmediate(goOn) : pg.Client.prototype.query.call(client, 'SELECT 1 / 0').catch(() => {}));
+    process.nextTick(goOn);
+    return applied(1);
+  });
+  let failed = 0;
+  for (let turns = 0; turns < 12; turns += 1) {
+    const { http } = await app.deliver({ idempotency_key: `k${turns}` });
+    failed += http === 503 ? 1 : 0;
+    const stored = (await db.receipts()).filter(({ idempotency_key: key }) => key === `k${turns}`).length;
+    assert.deepEqual([http, stored], http === 200 ? [200, 1] : [503, 0]);
+  }
+  assert.ok(failed > 0, 'it came in between');
 });
 
 on('a client that its author releases goes to nobody else', async (t, db) => {

@@ -172,7 +172,14 @@ fn no_transcript_breaks_a_promise() {
             "stored" if effects == 1 => assert_eq!((undone, commits, last.as_str()), (true, 0, "rollback"), "{name}"),
             "stored" | "rehearsed" => assert_eq!((effects, commits, last.as_str()), (0, 0, "rollback"), "{name}"),
             "unknown" => assert_eq!(last, "commit", "{name}"),
-            // Either BEGIN itself failed, or it was rolled back.
+            // A key that nobody may use again: claimed, and not finished.
+            "released" if outcome["code"] == "TRANSACTION_LOST" && last == "commit" => {
+                assert!(commits == 1 && sql(&steps[steps.len() - 2]).starts_with("INSERT"), "{name}");
+            }
+            // Or BEGIN itself failed, or it was rolled back.
+            "released" if last == "begin" && steps.len() > 1 => {
+                assert_eq!(outcome["code"], "TRANSACTION_LOST", "{name}")
+            }
             "released" => assert!(last == "rollback" || steps.len() == 1, "{name}: {last}"),
             "refused" => assert!(steps.is_empty(), "{name}"),
             other => panic!("{name}: {other}"),

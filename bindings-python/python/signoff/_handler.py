@@ -40,7 +40,7 @@ class WritebackHandler:
     It returns `Applied`, or returns or raises `Conflict` or `Refused`. Any other exception rolls everything back, goes to
     the logger `signoff` and nowhere else, and is answered 500 `HANDLER_BUSINESS_ERROR`, which the sender may try again.
     The guard commits: a function that commits, rolls back or closes by itself gets 500 `TRANSACTION_LOST`, and is not
-    run again once it has committed. Savepoints (`begin_nested()`, `connection.transaction()`) are yours to use.
+    run again for that key. Savepoints (`begin_nested()`, `connection.transaction()`) are yours to use.
 
     Example:
         >>> import signoff

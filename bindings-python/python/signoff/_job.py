@@ -53,7 +53,7 @@ class Job:
     tenant_column: str
     """The tenant's column."""
     object_id: str
-    """The text of the primary key's value."""
+    """The text of the primary key's value. As its column has it, a function finds it in `row`: asyncpg wants an int there."""
     target: Target
     """The row."""
     expected_version: ColumnValue

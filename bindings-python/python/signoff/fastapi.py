@@ -13,6 +13,7 @@ from typing import Any
 
 import fastapi
 from fastapi import APIRouter, HTTPException, Request
+from starlette.requests import ClientDisconnect
 
 from . import _native, _openapi
 from ._errors import Response, SignoffError
@@ -111,10 +112,14 @@ async def read_body(request: Request) -> bytes:
         # A middleware has read it.
         return await request.body()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _native.MAX_BODY:
-            break
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _native.MAX_BODY:
+                break
+    except ClientDisconnect:
+        # Nobody is there to be answered, and it is no error of the server's.
+        raise HTTPException(400, "the body could not be read to its end") from None
     return bytes(body)
 
 

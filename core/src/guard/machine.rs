@@ -346,9 +346,11 @@ impl Guard {
                 Err(Error::new(Code::HandlerBusinessError).with("action", &self.job.action))
             }
             (State::Unmark(outcome), Reply::Ran { .. }) => self.finish(outcome),
-            // The savepoint is gone, or the connection: the author's function ended our transaction.
-            (State::Unmark(_), Reply::Failed(_)) => Err(Code::TransactionLost.into()),
-            (State::Finish(_), Reply::Failed(Failure::Lost)) if self.author() => Err(Code::TransactionLost.into()),
+            (State::Unmark(_) | State::Finish(_), Reply::Failed(Failure::Lost)) if self.author() => {
+                Err(Code::TransactionLost.into())
+            }
+            // The savepoint is gone: the author's function ended our transaction.
+            (State::Unmark(_), Reply::Failed(_)) => Ok(self.taken_for_good()),
             (State::Reread, Reply::Ran { rows, .. }) => {
                 let receipt = self.verify_written(rows.first().filter(|_| rows.len() == 1))?;
                 self.finish(Outcome::Applied(receipt))
@@ -358,6 +360,7 @@ impl Guard {
                 self.state = State::Commit(outcome);
                 Ok(Step::Commit)
             }
+            (State::Finish(_), Reply::Ran { .. }) if self.effect_ran => Ok(self.taken_for_good()),
             (State::Finish(_), Reply::Ran { .. }) => Err(Code::TransactionLost.into()),
             (State::FinishIfWritten(outcome, expected), Reply::Ran { rows, .. }) => {
                 self.finished_if_written(outcome, &expected, rows)
@@ -437,8 +440,14 @@ impl Guard {
     }
 
     fn claimed(&mut self) -> Result<Step> {
-        if let Some(verdict) = self.verdict.clone() {
-            return self.finish(verdict);
+        match self.verdict.clone() {
+            // Left unfinished, which tells every later delivery that foreign code ended the transaction.
+            Some(lost @ Outcome::Released(_)) => {
+                self.state = State::Commit(lost);
+                return Ok(Step::Commit);
+            }
+            Some(verdict) => return self.finish(verdict),
+            None => {}
         }
         match &self.job.purpose {
             Purpose::Apply | Purpose::DryRun => Ok(self.run(State::Lock, statements::lock(&self.job))),
@@ -578,7 +587,11 @@ impl Guard {
 
     fn done(&mut self, outcome: Outcome) -> Step {
         self.state = State::Done;
-        Step::Done(outcome)
+        Step::Done(match (&self.verdict, outcome) {
+            // However the attempt to take the key ended: this is what happened.
+            (Some(lost @ Outcome::Released(_)), Outcome::Released(_) | Outcome::Unknown) => lost.clone(),
+            (_, outcome) => outcome,
+        })
     }
 
     fn roll_back(&mut self, ending: Ending) -> Step {

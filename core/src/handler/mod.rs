@@ -79,8 +79,9 @@
 //!   reply [`Reply::Threw`] and give the exception to the application's log, nowhere else. A failed statement of the
 //!   author's that the author swallowed is the next statement's problem, not the adapter's.
 //! - **An author who commits, rolls back or closes** the transaction needs no watching: on Postgres the receipt can only be
-//!   finished by the transaction that claimed it, on SQLite a savepoint goes with it. The answer is `TRANSACTION_LOST`, and if
-//!   the claim was committed every later delivery gets `HANDLER_TRANSACTION_BROKEN`: the effect is not run again. Savepoints of
+//!   finished by the transaction that claimed it, on SQLite a savepoint goes with it. The answer is `TRANSACTION_LOST`. What was
+//!   written since, nobody can know, so the key stays claimed, in progress, and every later delivery gets
+//!   `HANDLER_TRANSACTION_BROKEN`: the effect is not run again. Savepoints of
 //!   the author's own are welcome.
 //! - **Done** carries status, headers and body: send them unchanged. [`HandlerGuard::fault`] is for the application's log.
 //!

@@ -252,6 +252,15 @@ fn told(value: &Scalar, what: &str) -> Result<String> {
     .ok_or_else(|| bad(format!("{what} is not a text or a number")))
 }
 
+/// True of a number that every language has: a reader that makes floats of numbers finds infinity in 1e400 and zero in
+/// 1e-400, and no type of decimals has room for any exponent.
+fn everywhere(number: &str) -> bool {
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, ""));
+    let nothing = digits.bytes().all(|b| !matches!(b, b'1'..=b'9'));
+    exponent.trim_start_matches(['+', '-']).len() <= 3
+        && number.parse::<f64>().is_ok_and(|float| float.is_finite() && (float != 0.0 || nothing))
+}
+
 fn bad(problem: impl Into<String>) -> Error {
     Error::new(Code::BadWritebackRequest).with("problem", problem.into())
 }
@@ -295,7 +304,8 @@ impl<'a> At<'a> {
 
     fn as_text(&self) -> Result<String> {
         match self.node.as_str() {
-            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            // Some of it is stored, and no text of Postgres holds U+0000.
+            Some(text) if !text.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
             _ => Err(bad(format!("{self} is not a text, or an empty one"))),
         }
     }
@@ -344,8 +354,7 @@ impl<'a> At<'a> {
         let not = || bad(format!("{self} is not a text, a number, true, false or null"));
         let scalar = self.node.scalar().ok_or_else(not)?;
         match &scalar {
-            // JSON has no infinity, but a reader that makes floats of numbers finds it in 1e400.
-            Scalar::Decimal(text) if !text.parse::<f64>().is_ok_and(f64::is_finite) => Err(Code::NumberNotExact.into()),
+            Scalar::Decimal(text) if !everywhere(text) => Err(Code::NumberNotExact.into()),
             _ => Ok(scalar),
         }
     }

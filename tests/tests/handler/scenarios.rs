@@ -145,15 +145,23 @@ pub fn an_author_that_ends_our_transaction_is_noticed<A: App>(app: &mut A) {
         Reply::Author(AuthorResult::Conflict { code: "NO".into(), details: Default::default() })
     });
     assert_eq!(declined.told(), (500, "failed", "HANDLER_TRANSACTION_BROKEN"));
-    // Rolled back: nothing is left, and the next delivery may run.
-    let before = credits(app);
-    let rolled = deliver(app, &body("k4"), |app, _, _| {
-        credit(app);
-        app.sql("ROLLBACK");
-        Reply::Author(AuthorResult::applied(1))
-    });
-    assert_eq!((rolled.told(), credits(app)), ((500, "failed", "TRANSACTION_LOST"), before));
-    assert_eq!(deliver(app, &body("k4"), |app, _, _| credit(app)).told(), (200, "applied", ""));
+    // Rolled back, and then written on their own account: the claim went, what was written stays, and never again.
+    for (key, then) in [("k4", ""), ("k5", "BEGIN")] {
+        let before = credits(app);
+        let rolled = deliver(app, &body(key), |app, _, _| {
+            credit(app);
+            app.sql("ROLLBACK");
+            then.split_terminator("; ").for_each(|statement| app.sql(statement));
+            credit(app);
+            Reply::Author(AuthorResult::applied(1))
+        });
+        let left = before + usize::from(then.is_empty());
+        assert_eq!((rolled.told(), credits(app)), ((500, "failed", "TRANSACTION_LOST"), left), "{key}");
+        for _ in 0..2 {
+            assert_eq!(deliver(app, &body(key), nobody).told(), (500, "failed", "HANDLER_TRANSACTION_BROKEN"), "{key}");
+        }
+        assert_eq!(credits(app), left, "{key}");
+    }
 }
 
 pub fn an_author_may_use_savepoints<A: App>(app: &mut A) {

@@ -10,9 +10,9 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
@@ -22,6 +22,7 @@ from .._guard import Function, Rows
 from .._job import Job
 from . import Driver, isolation
 
+T = TypeVar("T")
 Scope: TypeAlias = Session | Connection
 """Where statements run: what the author gets, in its synchronous form."""
 
@@ -125,6 +126,27 @@ class _Transaction:
 class AsyncTransaction(_Transaction):
     """The author gets the AsyncSession or AsyncConnection; a `def` function gets the synchronous one inside of it."""
 
+    # True while a statement of the guard's own is about to run.
+    _ours = False
+
+    def _as_ours(self, run: Callable[..., T], sql: str, params: Sequence[str | None], scope: Scope) -> T:
+        self._ours = True
+        try:
+            return run(sql, params, scope)
+        finally:
+            self._ours = False
+
+    def _refuse_others(self, scope: Scope) -> None:
+        """From here on: a task that outlives the function could fail our transaction between the receipt and COMMIT, and
+        a driver that waits its turn (psycopg) is not told that the server made a ROLLBACK of it."""
+
+        def refuse(*_: object) -> None:
+            ours, self._ours = self._ours, False
+            if not ours:
+                raise RuntimeError("the transaction is over: a function waits for everything that it starts")
+
+        event.listen(_connection(scope), "before_cursor_execute", refuse)
+
     async def begin(self, sql: str) -> bool:
         await self.close()
         scope = self._make()
@@ -135,18 +157,20 @@ class AsyncTransaction(_Transaction):
         return self._open
 
     async def rows(self, sql: str, params: Sequence[str | None]) -> Rows:
-        rows: Rows = await self._scope.run_sync(partial(_rows, sql, params))
+        rows: Rows = await self._scope.run_sync(partial(self._as_ours, _rows, sql, params))
         return rows
 
     async def execute(self, sql: str, params: Sequence[str | None]) -> int:
-        count: int = await self._scope.run_sync(partial(_execute, sql, params))
+        count: int = await self._scope.run_sync(partial(self._as_ours, _execute, sql, params))
         return count
 
     async def call(self, function: Function, job: Job) -> object:
         if not inspect.iscoroutinefunction(function):
-            return await self._scope.run_sync(partial(_call, function, job))
-        result = await function(job, self._scope)
-        await self._scope.run_sync(_flush)
+            result = await self._scope.run_sync(partial(_call, function, job))
+        else:
+            result = await function(job, self._scope)
+            await self._scope.run_sync(_flush)
+        await self._scope.run_sync(self._refuse_others)
         return result
 
     async def commit(self) -> None:

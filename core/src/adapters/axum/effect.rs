@@ -48,8 +48,7 @@ impl Deref for LockedJob<'_> {
 /// The connection is in the guard's transaction, which also holds the lock on the row and, with the COMMIT that follows,
 /// the receipt. Any query of sqlx runs on it. There is no transaction object to commit: `connection.begin()` makes a
 /// savepoint, so a function that wants a transaction of its own can be called as it is. `COMMIT` or `ROLLBACK` as SQL text
-/// would end the guard's transaction; that is noticed, answered `TRANSACTION_LOST`, and what was committed is never run
-/// again.
+/// would end the guard's transaction; that is noticed, answered `TRANSACTION_LOST`, and never run again for that key.
 ///
 /// Nothing limits how long it takes, and the row is locked meanwhile: a `statement_timeout` of the pool's is the
 /// application's to set.

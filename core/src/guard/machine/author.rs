@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Effect, Guard, Outcome, State, Step};
+use super::{Effect, Ending, Guard, Outcome, State, Step};
 use crate::error::{Code, Error, Result};
 use crate::guard::receipt::ReceiptStatus;
 use crate::guard::statements::Statement;
@@ -73,6 +73,13 @@ impl Guard {
             Some((_, unmark)) => Ok(self.run(State::Unmark(outcome), Statement::plain(unmark))),
             None => self.finish(outcome),
         }
+    }
+
+    /// The author's function ended our transaction. What it committed in its place nobody can know, and a claim that it
+    /// rolled back would let the next delivery run it again: so the key is claimed once more, and left unfinished.
+    pub(super) fn taken_for_good(&mut self) -> Step {
+        self.verdict = Some(Outcome::Released(Code::TransactionLost.into()));
+        self.roll_back(Ending::Record)
     }
 
     pub(super) fn call_author(&mut self) -> Step {
