@@ -1,6 +1,10 @@
 //! The command line as clap reads it. Unknown flags name the nearest one; `--flag=value` works everywhere.
 
+mod lists;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use lists::{Anything, EventsTail, ProposalsList, ReadsList, ReceiptsList, ReplayList, before_now};
 
 /// Agents propose, people sign off, the change lands exactly once.
 ///
@@ -51,7 +55,15 @@ pub enum Command {
     Replay(Replay),
     /// List and show receipts
     Receipts(Receipts),
-    /// Verify and measure the ledger
+    /// List, show and export what agents saw
+    Evidence(Evidence),
+    /// List and show what agents asked, answered or not
+    QueryAudit(QueryAudit),
+    /// Look for anything that happened
+    Activity(Activity),
+    /// The events of the ledger as they come
+    Events(Events),
+    /// Verify, measure and tidy the ledger
     Store(Store),
     /// Prepare a source for writeback
     Writeback(Writeback),
@@ -149,27 +161,14 @@ pub enum ProposalsCommand {
     List(ProposalsList),
     /// Everything a reviewer needs
     Show(ProposalsShow),
+    /// Write a proposal to a file
+    Export(Export),
     /// Approve exactly what is shown
     Approve(Decide),
     /// Reject
     Reject(Decide),
     /// Withdraw
     Cancel(Cancel),
-}
-
-#[derive(Debug, Args)]
-pub struct ProposalsList {
-    /// Only this state
-    #[arg(long, alias = "status")]
-    pub state: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub limit: u32,
-    /// Only those before this sequence number: the next page
-    #[arg(long, value_name = "SEQ")]
-    pub before: Option<u64>,
-    #[command(flatten)]
-    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -247,8 +246,102 @@ pub struct Replay {
 
 #[derive(Debug, Subcommand)]
 pub enum ReplayCommand {
+    /// Stories, newest first
+    List(ReplayList),
     /// One proposal's whole story
     Show(ReplayShow),
+    /// Write a story to a file
+    Export(Export),
+}
+
+/// What is written where.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Which, or latest
+    #[arg(default_value = "latest")]
+    pub id: String,
+    /// The proposal
+    #[arg(long, value_name = "ID")]
+    pub proposal: Option<String>,
+    /// The replay
+    #[arg(long, value_name = "ID", conflicts_with = "proposal")]
+    pub replay: Option<String>,
+    /// The form of the file [default: by its name, else json]
+    #[arg(long = "as", visible_alias = "export-format", value_enum)]
+    pub form: Option<ExportForm>,
+    /// The file; it must not be there yet [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    Json,
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub struct Evidence {
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Evidence bundles, newest first
+    List(ReadsList),
+    /// One bundle, with the audit of its query
+    Show(ShowOne),
+}
+
+#[derive(Debug, Args)]
+pub struct QueryAudit {
+    #[command(subcommand)]
+    pub command: QueryAuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueryAuditCommand {
+    /// Audits of queries, newest first
+    List(ReadsList),
+    /// One audit, by its number
+    Show(ShowOne),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowOne {
+    /// Its id, or the beginning of it; of an audit its number
+    pub id: String,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Activity {
+    #[command(subcommand)]
+    pub command: ActivityCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ActivityCommand {
+    /// Reads, refusals, steps and receipts, newest first
+    Search(Anything),
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Events, newest first
+    List(Anything),
+    /// The last events, oldest first, and what comes after them
+    Tail(EventsTail),
 }
 
 #[derive(Debug, Args)]
@@ -281,18 +374,6 @@ pub enum ReceiptsCommand {
     List(ReceiptsList),
     /// One receipt, by its number, its hash or its proposal
     Show(ReceiptsShow),
-}
-
-#[derive(Debug, Args)]
-pub struct ReceiptsList {
-    /// Only of this proposal
-    #[arg(long, value_name = "ID")]
-    pub proposal: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub limit: u32,
-    #[command(flatten)]
-    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -443,15 +524,27 @@ impl Arguments {
             Command::Tools(Tools { command: ToolsCommand::Preview(flag) }) => flag.json,
             Command::Propose(_) => false,
             Command::Proposals(proposals) => match &proposals.command {
-                ProposalsCommand::List(list) => list.json.json,
+                ProposalsCommand::List(list) => list.paging.json.json,
+                ProposalsCommand::Export(export) => export.json.json,
                 ProposalsCommand::Show(show) => show.json.json,
                 ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) => decide.json.json,
                 ProposalsCommand::Cancel(cancel) => cancel.decide.json.json,
             },
             Command::Apply(apply) => apply.json.json,
-            Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,
+            Command::Replay(replay) => match &replay.command {
+                ReplayCommand::List(list) => list.paging.json.json,
+                ReplayCommand::Show(show) => show.json.json,
+                ReplayCommand::Export(export) => export.json.json,
+            },
+            Command::Evidence(Evidence { command: EvidenceCommand::List(list) }) => list.paging.json.json,
+            Command::Evidence(Evidence { command: EvidenceCommand::Show(show) }) => show.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::List(list) }) => list.paging.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::Show(show) }) => show.json.json,
+            Command::Activity(Activity { command: ActivityCommand::Search(search) }) => search.paging.json.json,
+            Command::Events(Events { command: EventsCommand::List(list) }) => list.paging.json.json,
+            Command::Events(Events { command: EventsCommand::Tail(tail) }) => tail.json.json,
             Command::Receipts(receipts) => match &receipts.command {
-                ReceiptsCommand::List(list) => list.json.json,
+                ReceiptsCommand::List(list) => list.paging.json.json,
                 ReceiptsCommand::Show(show) => show.json.json,
             },
             Command::Store(Store { command: StoreCommand::Verify(verify) }) => verify.json.json,

@@ -1,6 +1,7 @@
 //! Answers on standard output, everything else on standard error. A reader that went away is not an error.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -10,12 +11,13 @@ use signoff::Error;
 pub struct Output {
     json: bool,
     colour: bool,
+    closed: bool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour }
+        Self { json, colour, closed: false }
     }
 
     /// Is the answer for a program?
@@ -26,15 +28,36 @@ impl Output {
     /// A line of a human answer; nothing in JSON.
     pub fn line(&mut self, text: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+            self.put(&format!("{}\n", text.as_ref()));
         }
+    }
+
+    /// Writes an answer as it stands, to people and programs alike.
+    pub fn text(&mut self, text: &str) {
+        self.put(text);
+    }
+
+    /// One answer of many, on a line of its own; nothing for humans.
+    pub fn json_line(&mut self, value: &impl Serialize) {
+        if self.json {
+            self.put(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+        }
+    }
+
+    /// Nobody reads the answers any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn put(&mut self, text: &str) {
+        let mut stdout = std::io::stdout();
+        self.closed |= stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
     }
 
     /// The answer of a program; nothing for humans.
     pub fn value(&mut self, value: &impl Serialize) {
         if self.json {
-            let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            let _ = writeln!(std::io::stdout(), "{text}");
+            self.put(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
         }
     }
 
@@ -82,5 +105,23 @@ impl Output {
 
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Waits until nobody reads standard output any more, looking every so often.
+pub async fn reader_gone(every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        #[cfg(unix)]
+        {
+            use rustix::event::{PollFd, PollFlags, Timespec, poll};
+            let stdout = std::io::stdout();
+            let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // Asked for nothing, it tells of errors and of a reader that hung up.
+            if poll(&mut asked, Some(&now)).is_ok_and(|found| found > 0) {
+                return;
+            }
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use super::Failed;
 use super::schema::COVERED;
+use super::{Failed, index};
 use crate::error::{Code, Error, Result};
 use crate::ledger::Standing;
 use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of};
@@ -98,6 +98,7 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
         .prepare_cached("UPDATE chain SET size = ?1, head = ?2, mac = ?3 WHERE id = 1")
         .and_then(|mut statement| statement.execute(params![seq, hash.as_bytes(), head_mac(head, key)]))
         .failed()?;
+    index::appended(connection, seq)?;
     Ok(head)
 }
 

@@ -12,7 +12,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use zeroize::Zeroizing;
 
 use super::chain::{Head, ROOT, head, head_mac, tampered};
-use super::schema::{APPLICATION_ID, FORMAT, check_schema, migrate};
+use super::index::{self, BLOCK};
+use super::schema::{APPLICATION_ID, FORMAT, FORMAT_WITH_INDEX, check_schema, migrate};
 use super::{Failed, SqliteLedger, Store};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret};
@@ -274,7 +275,7 @@ fn connect(
     // A plan that depends on what is bound would be made anew at every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).failed()?;
     connection.busy_timeout(BUSY_TIMEOUT).failed()?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if format > FORMAT {
         return Err(Error::new(Code::LedgerFormatUnknown).with("found", format).with("known", FORMAT));
@@ -310,6 +311,7 @@ fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn I
     let from: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if from < FORMAT {
         migrate(connection, from).failed()?;
+        index_what_is_there(connection, from)?;
     }
     if from == 0 {
         // One key may serve several ledgers; what one of them signed fits no other.
@@ -324,6 +326,15 @@ fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn I
             .failed()?;
     }
     connection.execute_batch("COMMIT").failed()
+}
+
+/// A ledger from before the index gets it whole.
+fn index_what_is_there(connection: &Connection, from: u32) -> Result<()> {
+    if !(1..FORMAT_WITH_INDEX).contains(&from) {
+        return Ok(());
+    }
+    let size: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).failed()?;
+    (0..size / BLOCK).try_for_each(|block| index::write(connection, block))
 }
 
 /// WAL, and a full sync at every commit; both are read back, because a setting that was ignored protects nobody.

@@ -12,8 +12,8 @@ use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
-    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalFilter, ProposalRecord,
-    ProposalSummary, ReceiptFilter, ReceiptRecord, Standing,
+    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalRecord, ProposalSummary,
+    ReceiptRecord, Standing,
 };
 use crate::primitives::{Digest, Instant, MacKey};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, Lease, State, WritebackJob};
@@ -283,27 +283,8 @@ pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<Receip
     Ok(Some(ReceiptRecord { seq, receipt, details }))
 }
 
-fn page(limit: u32) -> u32 {
-    if limit == 0 { 20 } else { limit.min(200) }
-}
-
-pub(super) fn list(store: &Store, filter: &ProposalFilter) -> Result<Vec<ProposalSummary>> {
-    // By state it walks the standings' index; without, the proposals themselves.
-    let (order, state) = filter.state.map_or(("p.seq", "1"), |_| ("s.seq", "s.state = ?3"));
-    let sql = format!("{PROPOSALS} WHERE {order} < ?1 AND {state} ORDER BY {order} DESC LIMIT ?2");
-    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
-    let mut statement = store.connection.prepare_cached(&sql).failed()?;
-    let limit = page(filter.limit);
-    let rows = match filter.state {
-        Some(state) => statement.query_map((before, limit, state.as_str()), proposal_row),
-        None => statement.query_map((before, limit), proposal_row),
-    };
-    let rows = rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>).failed()?;
-    rows.into_iter().map(|row| summary(&store.key, row)).collect()
-}
-
 /// A list checks each row's own seals; the chain around it is checked when a proposal is loaded.
-fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
+pub(super) fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
     let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
     let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
     change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
@@ -320,29 +301,6 @@ fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
         object_id: change_set.scope.object_id,
         created_at: change_set.created_at,
     })
-}
-
-pub(super) fn receipts(store: &Store, filter: &ReceiptFilter) -> Result<Vec<ReceiptRecord>> {
-    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
-    let limit = page(filter.limit);
-    let connection = &store.connection;
-    let seqs: Vec<u64> = match &filter.proposal_id {
-        Some(id) => connection
-            .prepare_cached(
-                "SELECT r.seq FROM receipts r JOIN events e ON e.seq = r.seq WHERE r.seq < ?1 AND e.subject = ?3 ORDER BY r.seq DESC LIMIT ?2",
-            )
-            .and_then(|mut statement| statement.query_map((before, limit, id), |row| row.get(0))?.collect()),
-        None => connection
-            .prepare_cached("SELECT seq FROM receipts WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")
-            .and_then(|mut statement| statement.query_map((before, limit), |row| row.get(0))?.collect()),
-    }
-    .failed()?;
-    let mut found = Vec::with_capacity(seqs.len());
-    for seq in seqs {
-        check_event(connection, &store.key, seq)?;
-        found.extend(receipt(connection, seq)?);
-    }
-    Ok(found)
 }
 
 pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
