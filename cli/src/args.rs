@@ -396,6 +396,39 @@ pub enum StoreCommand {
     Verify(StoreVerify),
     /// Counts and sizes
     Stats(JsonFlag),
+    /// Forget what terminal proposals of long ago recorded, and keep their hashes
+    Prune(StorePrune),
+    /// Give the room of what was pruned back
+    Vacuum(JsonFlag),
+    /// Delete the ledger; its key stays
+    Reset(StoreReset),
+}
+
+#[derive(Debug, Args)]
+pub struct StorePrune {
+    /// Only proposals whose last step is longer ago, such as 90d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    /// Do it; without, it is only counted
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Who prunes [default: the user of the operating system]
+    #[arg(long)]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct StoreReset {
+    /// Do it without being asked
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Give up what is pending or unresolved, too
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -548,7 +581,9 @@ impl Arguments {
                 ReceiptsCommand::Show(show) => show.json.json,
             },
             Command::Store(Store { command: StoreCommand::Verify(verify) }) => verify.json.json,
-            Command::Store(Store { command: StoreCommand::Stats(flag) }) => flag.json,
+            Command::Store(Store { command: StoreCommand::Stats(flag) | StoreCommand::Vacuum(flag) }) => flag.json,
+            Command::Store(Store { command: StoreCommand::Prune(prune) }) => prune.json.json,
+            Command::Store(Store { command: StoreCommand::Reset(reset) }) => reset.json.json,
             Command::Writeback(writeback) => match &writeback.command {
                 WritebackCommand::Migrate(migrate) => migrate.json.json,
                 WritebackCommand::Doctor(doctor) => doctor.json.json,

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use signoff::Error;
@@ -66,16 +67,6 @@ impl Output {
         let _ = writeln!(std::io::stderr(), "warning: {}", text.as_ref());
     }
 
-    /// How far a long work is, on a terminal only.
-    pub fn progress(label: &str, done: u64, all: u64) {
-        let mut stderr = std::io::stderr();
-        if stderr.is_terminal() && all > 0 {
-            let filled = usize::try_from(done.saturating_mul(30) / all).unwrap_or(30).min(30);
-            let end = if done >= all { "\n" } else { "" };
-            let _ = write!(stderr, "\r{label} [{}{}] {done}/{all}{end}", "#".repeat(filled), " ".repeat(30 - filled));
-        }
-    }
-
     pub fn error(&mut self, error: &Error) {
         if self.json {
             self.value(&json!({ "ok": false, "error": error }));
@@ -105,6 +96,43 @@ impl Output {
 
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// How far a long work is: a bar on a terminal, nothing elsewhere. Work that is done at once shows none.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    pub fn begin(label: &'static str, what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {human_pos}/{human_len} {msg} {eta}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(label);
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    /// What the work tells how far it is.
+    pub fn teller(&self) -> Box<dyn FnMut(u64, u64) + Send> {
+        let (bar, begun) = (self.0.clone(), self.0.elapsed());
+        Box::new(move |done, all| {
+            if bar.elapsed().saturating_sub(begun) > Duration::from_millis(300) {
+                bar.set_length(all);
+                bar.set_position(done);
+            }
+        })
+    }
+
+    /// Takes the bar away.
+    pub fn end(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -211,6 +211,8 @@ catalogue! {
     LedgerNotFound = "LEDGER_NOT_FOUND", Operator, 404, Failed, once, "no ledger at {path}", "name it with --store; `signoff propose` makes one";
     LedgerUnavailable = "LEDGER_UNAVAILABLE", Operator, 503, Failed, again, "the ledger at {path} cannot be used: {reason}";
     LedgerBusy = "LEDGER_BUSY", Operator, 503, Failed, again, "the ledger at {path} stayed locked for 30 seconds";
+    LedgerHeld = "LEDGER_HELD", Operator, 409, Refused, once, "the ledger at {path} is held by {holder}", "stop that process first, or name another ledger with --store";
+    LedgerOpenWork = "LEDGER_OPEN_WORK", Operator, 409, Refused, once, "the ledger at {path} has {work}", "decide, apply or cancel it first; `--force` gives it up, and what became of an unresolved change is then known to its source alone";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";
     LedgerFormatUnknown = "LEDGER_FORMAT_UNKNOWN", Operator, 500, Refused, once, "the ledger has format {found}; this build knows up to {known}", "use a newer signoff";
     LedgerTampered = "LEDGER_TAMPERED", Operator, 409, Refused, once, "the ledger does not verify at {at}: {problem}", "`signoff store verify` names the first broken event; restore a copy that verifies";

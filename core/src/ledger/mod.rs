@@ -5,11 +5,15 @@
 //! every proposal's present state carry an HMAC under a key kept outside the ledger file, so that a change to the file is
 //! noticed even if every plain digest in it was made anew.
 
+#[cfg(feature = "sqlite")]
+mod lease;
 mod records;
 mod search;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "sqlite")]
+pub use lease::{Holder, Lease};
 pub use records::*;
 pub use search::*;
 #[cfg(feature = "sqlite")]
@@ -104,6 +108,20 @@ pub trait Ledger: Send + Sync + Debug {
     /// # Errors
     /// `LEDGER_TAMPERED` naming the first broken event, `LEDGER_CHECKPOINT_MISMATCH`.
     async fn verify(&self, expect: Option<Checkpoint>, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified>;
+
+    /// Forgets what terminal, aged proposals recorded; their events and hashes stay, so the chain still proves itself, and
+    /// the pruning is an event. What something open still needs is kept. Done in rounds, each of them whole; `progress` is
+    /// told proposals looked at and all.
+    ///
+    /// # Errors
+    /// `LEDGER_TAMPERED`: what does not verify is not pruned.
+    async fn prune(&self, prune: Prune, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Pruned>;
+
+    /// Gives free pages back to the file system; answers the bytes before and after.
+    ///
+    /// # Errors
+    /// `LEDGER_BUSY`, `LEDGER_UNAVAILABLE`: it needs as much room again while it runs.
+    async fn vacuum(&self) -> Result<(u64, u64)>;
 
     /// How many events there are.
     ///

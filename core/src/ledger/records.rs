@@ -356,6 +356,28 @@ pub struct Verified {
     pub proposals: u64,
 }
 
+/// What to forget.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Terminal proposals whose last event is older than this.
+    pub before: Instant,
+    /// When.
+    pub at: Instant,
+    /// Who does it.
+    pub actor: String,
+    /// Only count: nothing is changed.
+    pub rehearse: bool,
+}
+
+/// What was forgotten, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Proposals.
+    pub proposals: u64,
+    /// Their events; the hashes are kept.
+    pub events: u64,
+}
+
 /// Counts and sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerStats {

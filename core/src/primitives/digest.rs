@@ -20,6 +20,14 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of these bytes, one after the other.
+    #[must_use]
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        Self(hasher.finalize().into())
+    }
+
     /// A digest from its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -88,27 +96,27 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A 32-byte key for HMAC-SHA256. It cannot be printed; its bytes are wiped when it goes.
+/// A 32-byte key for HMAC-SHA256, made ready once. It cannot be printed; its state is wiped when it goes.
 #[derive(Clone)]
-pub struct MacKey(Zeroizing<[u8; 32]>);
+pub struct MacKey(HmacKey);
 
 impl MacKey {
     /// A key from its bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(HmacKey::new(Zeroizing::new(bytes).as_slice()))
     }
 
     /// HMAC-SHA256 over a domain label, a NUL and the message, so that a tag made for one purpose fits no other.
     #[must_use]
     pub fn tag(&self, domain: &str, message: &[u8]) -> [u8; 32] {
-        HmacKey::new(self.0.as_slice()).tag(&[domain.as_bytes(), &[0], message])
+        self.0.tag(&[domain.as_bytes(), &[0], message])
     }
 
     /// True if `tag` is the tag of the message; compared in constant time.
     #[must_use]
     pub fn verify(&self, domain: &str, message: &[u8], tag: &[u8]) -> bool {
-        HmacKey::new(self.0.as_slice()).verify(&[domain.as_bytes(), &[0], message], tag)
+        self.0.verify(&[domain.as_bytes(), &[0], message], tag)
     }
 
     /// Another key, for one named use of this one.

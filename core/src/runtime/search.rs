@@ -9,7 +9,7 @@ use super::Runtime;
 use crate::error::{Code, Result};
 use crate::ledger::{
     Activity, AuditRecord, Cursor, EvidenceRecord, EvidenceSummary, Filter, List, LoggedEvent, Named, Page,
-    PageRequest, ProposalSummary, ReceiptRecord, ReplaySummary,
+    PageRequest, ProposalSummary, Prune, Pruned, ReceiptRecord, ReplaySummary,
 };
 use crate::protocol::replay_id;
 
@@ -139,6 +139,16 @@ impl Runtime {
             }
             after = looked;
         }
+    }
+
+    /// Forgets what terminal proposals of long ago recorded, and keeps their hashes. Not cancel-safe as a whole: it is done
+    /// in rounds, and a round is whole.
+    ///
+    /// # Errors
+    /// `ACTOR_INVALID`, `LEDGER_TAMPERED`.
+    pub async fn prune(&self, prune: Prune, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Pruned> {
+        super::decide::check_name("whoever prunes a ledger", &prune.actor)?;
+        self.ledger.prune(prune, progress).await
     }
 
     /// The proposal whose id begins so; a replay's or a job's id names its proposal.

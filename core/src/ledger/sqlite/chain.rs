@@ -9,7 +9,7 @@ use super::schema::COVERED;
 use super::{Failed, index};
 use crate::error::{Code, Error, Result};
 use crate::ledger::Standing;
-use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of};
+use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of, write_string};
 use crate::protocol::State;
 
 /// The hash before the first event.
@@ -23,7 +23,7 @@ pub(super) struct Head {
 }
 
 /// An event as stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct StoredEvent {
     pub seq: u64,
     pub kind: String,
@@ -85,7 +85,7 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
     let seq = previous.size + 1;
     let at = draft.at.to_string();
     let (payload, _) = payload_digest(connection, seq, draft.actor, &draft.detail)?;
-    let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload)?;
+    let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload);
     let head = Head { size: seq, hash };
     connection
         .prepare_cached("INSERT INTO events (seq, kind, subject, actor, at, detail, hash, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
@@ -111,7 +111,7 @@ pub(super) fn check(
 ) -> Result<(Digest, Vec<&'static str>)> {
     let name = || format!("event {}", event.seq);
     let (payload, tables) = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
-    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload)?;
+    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload);
     if event.hash.as_slice() != hash.as_bytes() {
         return Err(tampered(name(), "its hash does not cover what is stored with it"));
     }
@@ -125,9 +125,17 @@ fn event_mac(key: &MacKey, hash: Digest) -> [u8; 32] {
     key.tag("signoff event", hash.as_bytes())
 }
 
-/// Over sequence, predecessor, kind, subject, time and payload.
-fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Result<Digest> {
-    digest_of(&json!([seq, previous.hex(), kind, subject, at, payload.hex()]))
+/// Over sequence, predecessor, kind, subject, time and payload, as the canonical JSON of an array of them.
+pub(super) fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Digest {
+    let mut text = String::with_capacity(320);
+    text.push('[');
+    text.push_str(&seq.to_string());
+    for value in [&previous.hex(), kind, subject, at, &payload.hex()] {
+        text.push(',');
+        write_string(value, &mut text);
+    }
+    text.push(']');
+    Digest::of(text.as_bytes())
 }
 
 /// One look at every table: each gives its `seq`, which is NULL where it has no row, and its covered columns.
@@ -142,7 +150,12 @@ static ROWS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Over the event's own detail and every row written with it.
-fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<(Digest, Vec<&'static str>)> {
+pub(super) fn payload_digest(
+    connection: &Connection,
+    seq: u64,
+    actor: &str,
+    detail: &str,
+) -> Result<(Digest, Vec<&'static str>)> {
     let (mut rows, mut tables) = (Vec::new(), Vec::new());
     connection
         .prepare_cached(&ROWS)

@@ -224,30 +224,51 @@ fn read_terms(recorded: &Recorded<'_>, audit: &str) -> Vec<i64> {
     terms
 }
 
-/// The words of an event; `proposal` are those of the proposal that it is a step of.
-pub(super) fn terms(recorded: &Recorded<'_>, proposal: &[i64]) -> Vec<i64> {
-    let mut terms = vec![term(Field::Kind, recorded.kind)];
-    if !recorded.actor.is_empty() {
-        terms.push(term(Field::Actor, recorded.actor));
+/// Makes words, and remembers the few that most events have.
+#[derive(Default)]
+pub(super) struct Terms {
+    known: HashMap<Field, HashMap<Box<str>, i64>>,
+}
+
+impl Terms {
+    const AT_MOST: usize = 1_024;
+
+    fn common(&mut self, field: Field, value: &str) -> i64 {
+        let known = self.known.entry(field).or_default();
+        if let Some(known) = known.get(value) {
+            return *known;
+        }
+        let made = term(field, value);
+        if known.len() < Self::AT_MOST {
+            known.insert(Box::from(value), made);
+        }
+        made
     }
-    for (what, document) in [
-        ("proposal", recorded.proposal),
-        ("evidence", recorded.evidence),
-        ("audit", recorded.audit),
-        ("receipt", recorded.receipt),
-    ] {
-        if document.is_some() {
-            terms.push(term(Field::Recorded, what));
+
+    /// Tells the words of an event; `proposal` are those of the proposal that it is a step of.
+    pub(super) fn of(&mut self, recorded: &Recorded<'_>, proposal: &[i64], mut tell: impl FnMut(i64)) {
+        tell(self.common(Field::Kind, recorded.kind));
+        if !recorded.actor.is_empty() {
+            tell(self.common(Field::Actor, recorded.actor));
+        }
+        for (what, document) in [
+            ("proposal", recorded.proposal),
+            ("evidence", recorded.evidence),
+            ("audit", recorded.audit),
+            ("receipt", recorded.receipt),
+        ] {
+            if document.is_some() {
+                tell(self.common(Field::Recorded, what));
+            }
+        }
+        match (recorded.proposal, recorded.audit) {
+            (None, Some(audit)) => read_terms(recorded, audit).into_iter().for_each(&mut tell),
+            _ => proposal.iter().copied().for_each(&mut tell),
+        }
+        if let Some(words) = recorded.receipt.and_then(|text| serde_json::from_str::<ReceiptWords>(text).ok()) {
+            tell(self.common(Field::Status, &words.status));
         }
     }
-    match (recorded.proposal, recorded.audit) {
-        (None, Some(audit)) => terms.extend(read_terms(recorded, audit)),
-        _ => terms.extend_from_slice(proposal),
-    }
-    if let Some(words) = recorded.receipt.and_then(|text| serde_json::from_str::<ReceiptWords>(text).ok()) {
-        terms.push(term(Field::Status, &words.status));
-    }
-    terms
 }
 
 /// A block, made from its events.
@@ -259,15 +280,27 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Adds an event with its words.
-    pub(super) fn add(&mut self, seq: u64, at: &str, terms: &[i64]) -> Result<()> {
-        for term in terms {
-            self.terms.entry(*term).or_default().set(seq);
-        }
-        let at = Instant::parse(at).map_err(|_| tampered(format!("event {seq}"), "it has no time"))?.unix();
+    /// Adds a word of an event.
+    pub(super) fn add(&mut self, seq: u64, term: i64) {
+        self.terms.entry(term).or_default().set(seq);
+    }
+
+    /// Adds an event's time.
+    pub(super) fn time(&mut self, seq: u64, at: &str) -> Result<()> {
+        let at = seconds(at).ok_or_else(|| tampered(format!("event {seq}"), "it has no time"))?;
         self.times = Some(self.times.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         Ok(())
     }
+
+    /// Begins the next one.
+    pub(super) fn clear(&mut self) {
+        self.terms.clear();
+        self.times = None;
+    }
+}
+
+fn seconds(at: &str) -> Option<i64> {
+    Instant::parse(at).ok().map(Instant::unix)
 }
 
 const EVENTS: &str = "SELECT e.seq, e.kind, e.subject, e.actor, e.at, p.document, v.document, q.document, r.document FROM events e LEFT JOIN proposals p ON p.seq = e.seq LEFT JOIN evidence v ON v.seq = e.seq LEFT JOIN query_audit q ON q.seq = e.seq LEFT JOIN receipts r ON r.seq = e.seq WHERE e.seq BETWEEN ?1 AND ?2";
@@ -275,7 +308,7 @@ const EVENTS: &str = "SELECT e.seq, e.kind, e.subject, e.actor, e.at, p.document
 /// Makes a block from its events, up to and with this one.
 pub(super) fn make(connection: &Connection, block: u64, size: u64) -> Result<Block> {
     let (first, last) = events_of(block);
-    let mut made = Block::default();
+    let (mut made, mut terms) = (Block::default(), Terms::default());
     let mut known: HashMap<String, Vec<i64>> = HashMap::new();
     let mut statement = connection.prepare_cached(EVENTS).failed()?;
     let mut rows = statement.query((first, last.min(size))).failed()?;
@@ -300,7 +333,8 @@ pub(super) fn make(connection: &Connection, block: u64, size: u64) -> Result<Blo
         }
         let proposal = known.get(recorded.subject).map_or(&[][..], Vec::as_slice);
         let seq = row.get(0).failed()?;
-        made.add(seq, text(4)?, &terms(&recorded, proposal))?;
+        terms.of(&recorded, proposal, |term| made.add(seq, term));
+        made.time(seq, text(4)?)?;
     }
     Ok(made)
 }

@@ -6,6 +6,7 @@ mod chain;
 mod group;
 mod index;
 mod open;
+mod prune;
 mod read;
 mod receipt_table;
 mod schema;
@@ -26,8 +27,8 @@ use tokio::sync::oneshot;
 
 use super::{
     Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, Ledger, LedgerStats,
-    LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, ReceiptRecord,
-    ReceiptsIn, Recorded, Verified,
+    LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune, Pruned,
+    ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
@@ -208,6 +209,44 @@ impl Ledger for SqliteLedger {
 
     async fn size(&self) -> Result<u64> {
         self.call(|store| chain::head(&store.connection, &store.key).map(|head| head.size)).await
+    }
+
+    async fn prune(&self, prune: Prune, mut progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Pruned> {
+        let all = self.call(|store| read::proposals(store)).await?;
+        let (mut pruned, mut after, mut looked) = (Pruned::default(), 0, 0);
+        // What is deleted is overwritten: it is meant to be gone.
+        self.call(|store| store.connection.execute_batch("PRAGMA secure_delete = ON").failed()).await?;
+        loop {
+            let wanted = prune.clone();
+            let round = if prune.rehearse {
+                self.call(move |store| prune::round(store, &wanted, after)).await?
+            } else {
+                self.write(move |store| prune::round(store, &wanted, after)).await?
+            };
+            pruned.proposals += round.proposals;
+            pruned.events += round.events;
+            (after, looked) = (round.reached, looked + round.looked);
+            progress(looked.min(all), all);
+            if !round.more {
+                break;
+            }
+        }
+        if pruned.proposals > 0 && !prune.rehearse {
+            // Old pages of the log hold it too. If somebody reads just now, a later checkpoint does this.
+            self.call(|store| read::checkpoint(store)).await?;
+        }
+        Ok(pruned)
+    }
+
+    async fn vacuum(&self) -> Result<(u64, u64)> {
+        self.call(|store| {
+            let before = read::bytes(store)?;
+            store.connection.execute_batch("VACUUM").failed()?;
+            store.schema_version = schema::check_schema(&store.connection)?;
+            read::checkpoint(store)?;
+            Ok((before, read::bytes(store)?))
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<LedgerStats> {

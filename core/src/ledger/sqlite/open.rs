@@ -16,7 +16,9 @@ use super::index::{self, BLOCK};
 use super::schema::{APPLICATION_ID, FORMAT, FORMAT_WITH_INDEX, check_schema, migrate};
 use super::{Failed, SqliteLedger, Store};
 use crate::error::{Code, Error, Result};
-use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret};
+use crate::ledger::Lease;
+use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret, SystemClock};
+use crate::protocol::State;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -96,6 +98,72 @@ impl SqliteLedger {
         let opened = connect(&path, &key, fresh, clock, ids);
         let (connection, key, schema_version) = opened.map_err(|error| error.with("path", path.display()))?;
         Self::start(Store { connection, key, path, schema_version }, warnings)
+    }
+}
+
+impl SqliteLedger {
+    /// Deletes a ledger that is ours, with its log. Its key stays: copies of it can still be verified. What is not at its
+    /// end is only given up with `force`; what a living server holds, never.
+    ///
+    /// # Errors
+    /// `LEDGER_HELD`, `LEDGER_OPEN_WORK`, `LEDGER_NOT_FOUND`, `LEDGER_FOREIGN`, `LEDGER_BUSY`, and those of [`Self::open`].
+    pub fn reset(path: &Path, key: Option<Secret>, force: bool) -> Result<()> {
+        match kind_of(path)? {
+            Kind::Fresh => return Err(Error::new(Code::LedgerNotFound).with("path", path.display())),
+            Kind::Foreign => return Err(Error::new(Code::LedgerForeign).with("path", path.display())),
+            Kind::Ours => {}
+        }
+        let key = find_key(path, key.as_ref(), false, &NoIds)?;
+        let opened = connect(path, &key, false, &SystemClock, &NoIds).and_then(|(connection, ..)| {
+            // Everything into the one file, and nobody else in it: what another process wrote now would be lost.
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").failed()?;
+            let open = open_work(&connection)?;
+            Ok((connection, open))
+        });
+        let (connection, open) = opened.map_err(|error| error.with("path", path.display()))?;
+        Lease::refuse_if_held(path)?;
+        if let (Some(work), false) = (open, force) {
+            return Err(Error::new(Code::LedgerOpenWork).with("path", path.display()).with("work", work));
+        }
+        for end in ["", "-wal", "-shm", ".lease.json"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            match std::fs::remove_file(&name) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(path, &error)),
+                _ => {}
+            }
+        }
+        sync_folder(path);
+        drop(connection);
+        Ok(())
+    }
+}
+
+/// What is not at its end, in words.
+fn open_work(connection: &Connection) -> Result<Option<String>> {
+    let mut found = Vec::new();
+    for state in State::ALL.iter().filter(|state| !state.is_terminal()) {
+        let count: u64 = connection
+            .query_row("SELECT count(*) FROM standings WHERE state = ?1", [state.as_str()], |row| row.get(0))
+            .failed()?;
+        if count > 0 {
+            found.push(format!("{count} {state}"));
+        }
+    }
+    Ok((!found.is_empty()).then(|| found.join(", ")))
+}
+
+/// A ledger that is there needs none.
+#[derive(Debug)]
+struct NoIds;
+
+impl IdSource for NoIds {
+    fn uuid(&self) -> String {
+        String::new()
+    }
+
+    fn key(&self) -> Option<[u8; 32]> {
+        None
     }
 }
 

@@ -139,8 +139,8 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
     let stored = connection
         .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
         .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
-        .failed()?
-        .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))?;
+        .failed()?;
+    let Some(stored) = stored else { return Err(missing(connection, proposal_id)?) };
     let events = connection
         .prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"
@@ -197,6 +197,18 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
         jobs,
         receipts,
     })
+}
+
+/// Why there is no such proposal: there never was, or it was pruned.
+pub(super) fn missing(connection: &Connection, proposal_id: &str) -> Result<Error> {
+    let pruned: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events e JOIN pruned USING (seq) WHERE e.subject = ?1 AND e.subject <> '')",
+        )
+        .and_then(|mut statement| statement.query_row([proposal_id], |row| row.get(0)))
+        .failed()?;
+    let code = if pruned { Code::ProposalPruned } else { Code::ProposalNotFound };
+    Ok(Error::new(code).with("proposal", proposal_id))
 }
 
 /// One event, checked against its predecessor, its rows and the key.
@@ -318,11 +330,30 @@ pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<Eviden
     Ok(Some(EvidenceRecord { id: evidence_id.to_owned(), at, document: parse(&text, seq)?, audit }))
 }
 
+fn number(store: &Store, sql: &str) -> Result<u64> {
+    store.connection.query_row(sql, [], |row| row.get(0)).failed()
+}
+
+/// How many proposals there are.
+pub(super) fn proposals(store: &Store) -> Result<u64> {
+    number(store, "SELECT count(*) FROM standings")
+}
+
+/// How large the file is.
+pub(super) fn bytes(store: &Store) -> Result<u64> {
+    number(store, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+}
+
+/// Moves what is in the log into the file, and empties the log if nobody reads it.
+pub(super) fn checkpoint(store: &Store) -> Result<()> {
+    store.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).failed()
+}
+
 pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     let connection = &store.connection;
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).failed();
     let mut rows = BTreeMap::new();
-    for table in COVERED.iter().map(|(table, _)| *table).chain(["events"]) {
+    for table in COVERED.iter().map(|(table, _)| *table).chain(["events", "pruned"]) {
         rows.insert(table.to_owned(), count(&format!("SELECT count(*) FROM {table}"))?);
     }
     let mut states = BTreeMap::new();
@@ -337,7 +368,7 @@ pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     Ok(LedgerStats {
         path: store.path.display().to_string(),
         format: FORMAT,
-        bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
+        bytes: bytes(store)?,
         rows,
         states,
         checkpoint: checkpoint.to_string(),

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
 
 use super::chain::{StoredEvent, head, tampered};
-use super::index::{self, BELOW, Bits, Block, Field, block_of, events_of, make, proposal_terms, term};
+use super::index::{BELOW, Bits, Block, Field, block_of, events_of, make, term};
 use super::read::{EVENT_COLUMNS, PROPOSALS, check_event, document, event_row, parse, proposal_row, receipt, summary};
-use super::{Failed, Store};
+use super::{Failed, Store, read};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
     Activity, AuditRecord, Cursor, EvidenceSummary, Filter, List, LoggedEvent, Named, Page, PageRequest,
@@ -481,6 +481,7 @@ pub(super) fn named(store: &Store, kind: Named, beginning: &str) -> Result<Strin
         [one, other, ..] => {
             Err(Error::new(Code::IdAmbiguous).with("id", beginning).with("first", one).with("second", other))
         }
+        [] if kind == Named::Proposal => Err(read::missing(&store.connection, &low)?),
         [] => Err(Error::new(missing).with(field, beginning)),
     }
 }
