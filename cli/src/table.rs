@@ -26,6 +26,15 @@ pub fn print<const N: usize>(headings: [&str; N], rows: &[[String; N]], output: 
             *width = (*width).max(measure_text_width(cell)).min(line / 2);
         }
     }
+    // What does not fit is taken from the last, then from the widest, and never from the first, which names the thing.
+    while widths.iter().map(|width| width + 2).sum::<usize>() - 2 > line {
+        let Some((_, rest)) = widths.split_first_mut() else { break };
+        let last = rest.last_mut().filter(|width| **width > 8).map(|width| *width -= 1);
+        if last.is_none() {
+            let Some(wide) = rest.iter_mut().max_by_key(|width| **width).filter(|width| **width > 8) else { break };
+            *wide -= 1;
+        }
+    }
     let heading = output.strong(&fit(&headings.map(str::to_owned), &widths, line));
     output.line(heading);
     for row in rows {
@@ -38,7 +47,7 @@ fn fit(cells: &[String], widths: &[usize], line: usize) -> String {
     let mut used = 0;
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let last = index + 1 == cells.len();
-        let room = if last { line.saturating_sub(used).max(8) } else { *width };
+        let room = if last { line.saturating_sub(used) } else { *width };
         let cell = truncate_str(cell, room, "…");
         let pad = if last { 0 } else { width.saturating_sub(measure_text_width(&cell)) + 2 };
         text.push_str(&cell);

@@ -14,7 +14,7 @@ mod secret;
 
 pub use self::hmac::HmacKey;
 #[cfg(feature = "sqlite")]
-pub(crate) use canonical::write_string;
+pub(crate) use canonical::escape;
 pub use canonical::{canonical, canonical_number};
 pub use clock::{Clock, SystemClock};
 pub use decimal::compare_decimals;

@@ -13,6 +13,9 @@ use crate::ledger::{
 };
 use crate::protocol::replay_id;
 
+/// What an id is that names nothing that can be shown.
+const MISSING: [Code; 3] = [Code::ProposalNotFound, Code::ProposalPruned, Code::EvidenceNotFound];
+
 impl Runtime {
     /// Proposals. Ids in the filter may be cut short as long as they name one thing; so in every list.
     ///
@@ -170,7 +173,7 @@ impl Runtime {
             let Some(text) = id.as_deref() else { continue };
             match self.ledger.named(kind, text).await {
                 Ok(found) => *id = Some(found),
-                Err(error) if matches!(error.code(), Code::ProposalNotFound | Code::EvidenceNotFound) => {}
+                Err(error) if MISSING.contains(&error.code()) => {}
                 Err(error) => return Err(error),
             }
         }

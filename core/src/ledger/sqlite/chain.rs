@@ -9,7 +9,7 @@ use super::schema::COVERED;
 use super::{Failed, index};
 use crate::error::{Code, Error, Result};
 use crate::ledger::Standing;
-use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of, write_string};
+use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of, escape};
 use crate::protocol::State;
 
 /// The hash before the first event.
@@ -127,15 +127,22 @@ fn event_mac(key: &MacKey, hash: Digest) -> [u8; 32] {
 
 /// Over sequence, predecessor, kind, subject, time and payload, as the canonical JSON of an array of them.
 pub(super) fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Digest {
-    let mut text = String::with_capacity(320);
-    text.push('[');
-    text.push_str(&seq.to_string());
-    for value in [&previous.hex(), kind, subject, at, &payload.hex()] {
-        text.push(',');
-        write_string(value, &mut text);
+    let mut text = Vec::with_capacity(384);
+    text.push(b'[');
+    text.extend_from_slice(seq.to_string().as_bytes());
+    for value in [hex_of(previous).as_slice(), kind.as_bytes(), subject.as_bytes(), at.as_bytes(), &hex_of(payload)] {
+        text.push(b',');
+        escape(value, &mut text);
     }
-    text.push(']');
-    Digest::of(text.as_bytes())
+    text.push(b']');
+    Digest::of(&text)
+}
+
+fn hex_of(digest: Digest) -> [u8; 64] {
+    let mut digits = [0; 64];
+    // The lengths fit.
+    let _ = hex::encode_to_slice(digest.as_bytes(), &mut digits);
+    digits
 }
 
 /// One look at every table: each gives its `seq`, which is NULL where it has no row, and its covered columns.

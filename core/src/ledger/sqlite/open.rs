@@ -54,6 +54,16 @@ impl LedgerOptions {
     }
 }
 
+/// May a ledger be made in this file?
+#[derive(Clone, Copy)]
+enum Making {
+    /// It was not there, or empty.
+    Now,
+    /// It has our mark: only if its first commit never ended.
+    IfEmpty,
+    Never,
+}
+
 enum Kind {
     Fresh,
     Ours,
@@ -95,7 +105,14 @@ impl SqliteLedger {
             make_file(&path)?;
         }
         warn_about_file(&path, &mut warnings);
-        let opened = connect(&path, &key, fresh, clock, ids);
+        let making = if fresh {
+            Making::Now
+        } else if options.create {
+            Making::IfEmpty
+        } else {
+            Making::Never
+        };
+        let opened = connect(&path, &key, making, clock, ids);
         let (connection, key, schema_version) = opened.map_err(|error| error.with("path", path.display()))?;
         Self::start(Store { connection, key, path, schema_version }, warnings)
     }
@@ -114,7 +131,7 @@ impl SqliteLedger {
             Kind::Ours => {}
         }
         let key = find_key(path, key.as_ref(), false, &NoIds)?;
-        let opened = connect(path, &key, false, &SystemClock, &NoIds).and_then(|(connection, ..)| {
+        let opened = connect(path, &key, Making::Never, &SystemClock, &NoIds).and_then(|(connection, ..)| {
             // Everything into the one file, and nobody else in it: what another process wrote now would be lost.
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").failed()?;
             let open = open_work(&connection)?;
@@ -330,7 +347,7 @@ fn sync_folder(path: &Path) {
 fn connect(
     path: &Path,
     key: &MacKey,
-    fresh: bool,
+    making: Making,
     clock: &dyn Clock,
     ids: &dyn IdSource,
 ) -> Result<(Connection, MacKey, i64)> {
@@ -350,8 +367,13 @@ fn connect(
     }
     if format == 0 {
         // Our mark and the format are written together: a file with the one and not the other was emptied.
-        if !fresh {
-            return Err(tampered("the file", "its tables are gone"));
+        // A first commit that a full disk or a crash cut short was taken back on opening: then there is no file, again.
+        let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).failed()?;
+        match making {
+            Making::Now => {}
+            _ if pages > 0 => return Err(tampered("the file", "its tables are gone")),
+            Making::IfEmpty => {}
+            Making::Never => return Err(Error::new(Code::LedgerNotFound).with("path", path.display())),
         }
         // A change set takes half a default page: larger pages hold more of them. Only a new file heeds this.
         connection.pragma_update(None, "page_size", 8192).failed()?;

@@ -19,7 +19,7 @@ use super::write::decision_mac;
 use super::{Failed, Store, prune};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{Checkpoint, Verified};
-use crate::primitives::{Digest, MacKey, write_string};
+use crate::primitives::{Digest, MacKey, escape};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State};
 
 pub(super) fn verify(
@@ -215,7 +215,7 @@ struct Pass<'a> {
     blocks: u64,
     words: u64,
     terms: index::Terms,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl<'a> Pass<'a> {
@@ -232,7 +232,7 @@ impl<'a> Pass<'a> {
             blocks: 0,
             words: 0,
             terms: index::Terms::default(),
-            text: String::new(),
+            text: Vec::new(),
         })
     }
 
@@ -241,28 +241,28 @@ impl<'a> Pass<'a> {
         let rows = || tables.iter().filter(|table| table.seq == Some(event.seq));
         let text = &mut self.text;
         text.clear();
-        text.push('[');
-        write_string(&event.actor, text);
-        text.push(',');
-        write_string(&event.detail, text);
-        text.push_str(",[");
+        text.push(b'[');
+        escape(&event.actor, text);
+        text.push(b',');
+        escape(&event.detail, text);
+        text.extend_from_slice(b",[");
         for (number, table) in rows().enumerate() {
-            text.push_str(if number == 0 { "[" } else { ",[" });
-            write_string(table.name, text);
-            text.push_str(",[");
+            text.extend_from_slice(if number == 0 { b"[" } else { b",[" });
+            escape(table.name, text);
+            text.extend_from_slice(b",[");
             for (number, value) in table.values.iter().enumerate() {
                 if number > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
                 match value {
-                    Some(value) => write_string(value, text),
-                    None => text.push_str("null"),
+                    Some(value) => escape(value, text),
+                    None => text.extend_from_slice(b"null"),
                 }
             }
-            text.push_str("]]");
+            text.extend_from_slice(b"]]");
         }
-        text.push_str("]]");
-        let payload = Digest::of(text.as_bytes());
+        text.extend_from_slice(b"]]");
+        let payload = Digest::of(text);
         self.link(event, payload)?;
         let mut recorded =
             Recorded { kind: &event.kind, subject: &event.subject, actor: &event.actor, ..Recorded::default() };
