@@ -246,7 +246,9 @@ fn hidden_characters_are_shown_in_every_list() {
             arguments.extend(["--as", "markdown"]);
         }
         let shown = workspace.run(arguments).expect(0).out;
-        assert!(shown.contains("\\u{202e}") && !shown.contains('\u{202e}'), "{list:?}\n{shown}");
+        // In the widest list the object is cut, before what is hidden in it.
+        assert!(shown.contains("\\u{202e}") || list == ["activity", "search"], "{list:?}\n{shown}");
+        assert!(!shown.contains('\u{202e}'), "{list:?}\n{shown}");
     }
 }
 
