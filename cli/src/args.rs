@@ -4,7 +4,10 @@ mod lists;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use lists::{Anything, EventsTail, ProposalsList, ReadsList, ReceiptsList, ReplayList, before_now};
+pub use lists::{
+    Activity, ActivityCommand, Events, EventsCommand, EventsTail, Evidence, EvidenceCommand, Export, ExportForm,
+    ProposalsList, QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
+};
 
 /// Agents propose, people sign off, the change lands exactly once.
 ///
@@ -158,7 +161,7 @@ pub struct Proposals {
 #[derive(Debug, Subcommand)]
 pub enum ProposalsCommand {
     /// Proposals, newest first
-    List(ProposalsList),
+    List(Box<ProposalsList>),
     /// Everything a reviewer needs
     Show(ProposalsShow),
     /// Write a proposal to a file
@@ -247,101 +250,11 @@ pub struct Replay {
 #[derive(Debug, Subcommand)]
 pub enum ReplayCommand {
     /// Stories, newest first
-    List(ReplayList),
+    List(Box<ReplayList>),
     /// One proposal's whole story
     Show(ReplayShow),
     /// Write a story to a file
     Export(Export),
-}
-
-/// What is written where.
-#[derive(Debug, Args)]
-pub struct Export {
-    /// Which, or latest
-    #[arg(default_value = "latest")]
-    pub id: String,
-    /// The proposal
-    #[arg(long, value_name = "ID")]
-    pub proposal: Option<String>,
-    /// The replay
-    #[arg(long, value_name = "ID", conflicts_with = "proposal")]
-    pub replay: Option<String>,
-    /// The form of the file [default: by its name, else json]
-    #[arg(long = "as", visible_alias = "export-format", value_enum)]
-    pub form: Option<ExportForm>,
-    /// The file; it must not be there yet [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<String>,
-    #[command(flatten)]
-    pub json: JsonFlag,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportForm {
-    Json,
-    Markdown,
-}
-
-#[derive(Debug, Args)]
-pub struct Evidence {
-    #[command(subcommand)]
-    pub command: EvidenceCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum EvidenceCommand {
-    /// Evidence bundles, newest first
-    List(ReadsList),
-    /// One bundle, with the audit of its query
-    Show(ShowOne),
-}
-
-#[derive(Debug, Args)]
-pub struct QueryAudit {
-    #[command(subcommand)]
-    pub command: QueryAuditCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QueryAuditCommand {
-    /// Audits of queries, newest first
-    List(ReadsList),
-    /// One audit, by its number
-    Show(ShowOne),
-}
-
-#[derive(Debug, Args)]
-pub struct ShowOne {
-    /// Its id, or the beginning of it; of an audit its number
-    pub id: String,
-    #[command(flatten)]
-    pub json: JsonFlag,
-}
-
-#[derive(Debug, Args)]
-pub struct Activity {
-    #[command(subcommand)]
-    pub command: ActivityCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ActivityCommand {
-    /// Reads, refusals, steps and receipts, newest first
-    Search(Anything),
-}
-
-#[derive(Debug, Args)]
-pub struct Events {
-    #[command(subcommand)]
-    pub command: EventsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum EventsCommand {
-    /// Events, newest first
-    List(Anything),
-    /// The last events, oldest first, and what comes after them
-    Tail(EventsTail),
 }
 
 #[derive(Debug, Args)]
@@ -371,7 +284,7 @@ pub struct Receipts {
 #[derive(Debug, Subcommand)]
 pub enum ReceiptsCommand {
     /// Receipts, newest first
-    List(ReceiptsList),
+    List(Box<ReceiptsList>),
     /// One receipt, by its number, its hash or its proposal
     Show(ReceiptsShow),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand, ValueEnum};
 use signoff::ledger::{Cursor, Filter, PageRequest};
 use signoff::primitives::{Clock as _, Instant, Lifetime, SystemClock};
 use signoff::protocol::{ReceiptStatus, State};
@@ -321,4 +321,94 @@ impl EventsTail {
     pub fn filter(&self) -> Result<Filter> {
         Ok(Filter { proposal: self.proposal.clone(), kind: self.kind.clone(), ..self.about.filter()? })
     }
+}
+
+/// What is written where.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Which, or latest
+    #[arg(default_value = "latest")]
+    pub id: String,
+    /// The proposal
+    #[arg(long, value_name = "ID")]
+    pub proposal: Option<String>,
+    /// The replay
+    #[arg(long, value_name = "ID", conflicts_with = "proposal")]
+    pub replay: Option<String>,
+    /// The form of the file [default: by its name, else json]
+    #[arg(long = "as", visible_alias = "export-format", value_enum)]
+    pub form: Option<ExportForm>,
+    /// The file; it must not be there yet [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    Json,
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub struct Evidence {
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Evidence bundles, newest first
+    List(Box<ReadsList>),
+    /// One bundle, with the audit of its query
+    Show(ShowOne),
+}
+
+#[derive(Debug, Args)]
+pub struct QueryAudit {
+    #[command(subcommand)]
+    pub command: QueryAuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueryAuditCommand {
+    /// Audits of queries, newest first
+    List(Box<ReadsList>),
+    /// One audit, by its number
+    Show(ShowOne),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowOne {
+    /// Its id, or the beginning of it; of an audit its number
+    pub id: String,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct Activity {
+    #[command(subcommand)]
+    pub command: ActivityCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ActivityCommand {
+    /// Reads, refusals, steps and receipts, newest first
+    Search(Anything),
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Events, newest first
+    List(Anything),
+    /// The last events, oldest first, and what comes after them
+    Tail(EventsTail),
 }

@@ -80,6 +80,25 @@ pub(super) fn head_mac(head: Head, key: &MacKey) -> [u8; 32] {
     key.tag("signoff chain head", &head_message(head))
 }
 
+/// When a ledger was made, with its signature.
+pub(super) fn signed_beginning(key: &MacKey, at: &str) -> String {
+    format!("{at} {}", hex::encode(key.tag("signoff ledger made", at.as_bytes())))
+}
+
+/// Checks when the ledger was made.
+pub(super) fn check_beginning(connection: &Connection, key: &MacKey) -> Result<()> {
+    let stored: String =
+        connection.query_row("SELECT created_at FROM chain WHERE id = 1", [], |row| row.get(0)).failed()?;
+    let (at, tag) = stored.split_once(' ').unwrap_or_default();
+    let tag = hex::decode(tag).unwrap_or_default();
+    // One signature has one spelling.
+    if key.verify("signoff ledger made", at.as_bytes(), &tag) && signed_beginning(key, at) == stored {
+        Ok(())
+    } else {
+        Err(tampered("the ledger's beginning", "its signature is not ours"))
+    }
+}
+
 /// Appends an event that covers the rows already written under the next sequence number.
 pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draft: &Draft<'_>) -> Result<Head> {
     let seq = previous.size + 1;

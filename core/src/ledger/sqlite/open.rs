@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use zeroize::Zeroizing;
 
-use super::chain::{Head, ROOT, head, head_mac, tampered};
+use super::chain::{Head, ROOT, head, head_mac, signed_beginning, tampered};
 use super::index::{self, BLOCK};
 use super::schema::{APPLICATION_ID, FORMAT, FORMAT_WITH_INDEX, check_schema, migrate};
 use super::{Failed, SqliteLedger, Store};
@@ -411,8 +411,18 @@ fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn I
         connection
             .execute(
                 "INSERT INTO chain (id, size, head, mac, key_id, ledger_id, created_at) VALUES (1, 0, ?1, ?2, ?3, ?4, ?5)",
-                params![ROOT, head_mac(root, &signing), key.id(), ledger_id, clock.now().to_string()],
+                params![ROOT, head_mac(root, &signing), key.id(), ledger_id, signed_beginning(&signing, &clock.now().to_string())],
             )
+            .failed()?;
+    }
+    if (1..FORMAT_WITH_INDEX).contains(&from) {
+        // Until then nothing covered when a ledger was made.
+        let (ledger_id, made): (String, String) = connection
+            .query_row("SELECT ledger_id, created_at FROM chain WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .failed()?;
+        let signing = key.derive("signoff ledger", &ledger_id);
+        connection
+            .execute("UPDATE chain SET created_at = ?1 WHERE id = 1", [signed_beginning(&signing, &made)])
             .failed()?;
     }
     connection.execute_batch("COMMIT").failed()

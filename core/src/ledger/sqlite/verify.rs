@@ -11,7 +11,7 @@ use rusqlite::{Connection, Rows, Statement};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::chain::{ROOT, Sealed, StoredEvent, event_hash, head, tampered};
+use super::chain::{ROOT, Sealed, StoredEvent, check_beginning, event_hash, head, tampered};
 use super::index::{self, BLOCK, Block, Recorded, block_of, proposal_terms};
 use super::read::EVENT_COLUMNS;
 use super::schema::{COVERED, check_schema};
@@ -42,6 +42,7 @@ fn run(store: &Store, expect: Option<&Checkpoint>, progress: &mut dyn FnMut(u64,
         return Err(tampered("the file", "a page or an index is damaged"));
     }
     let end = head(connection, &store.key)?;
+    check_beginning(connection, &store.key)?;
     let root = Digest::from_bytes(ROOT);
     let mut expected_found = expect.is_none_or(|checkpoint| checkpoint.size == 0 && checkpoint.head == root);
     let mut pass = Pass::new(store)?;
