@@ -5,7 +5,7 @@ mod diagnostics;
 mod parse;
 mod types;
 
-pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, Severity};
+pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
 pub use types::*;
 
 #[cfg(test)]

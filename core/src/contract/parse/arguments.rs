@@ -51,9 +51,9 @@ fn argument(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Argu
     if RESERVED.contains(&plain.as_str()) {
         let message =
             format!("`{}` may not be an argument: it comes from the contract or the trusted context", printable(name));
-        findings.say(&d::MODEL_CONTROLLED_RESERVED_ARG, at.spot(), message);
+        findings.say(&d::MODEL_CONTROLLED_RESERVED_ARG, at.key(), message);
     } else if !is_safe_name(name) || UNSAFE_KEYS.contains(&name) {
-        findings.report(&d::INVALID_ARG_NAME, at.spot());
+        findings.report(&d::INVALID_ARG_NAME, at.key());
     }
     if !at.is_object() {
         findings.report(&d::ARG_NOT_OBJECT, at.spot());

@@ -13,7 +13,7 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, mode: Option<Mode
         return;
     };
     if mode.is_some_and(|mode| mode != Mode::Cloud) {
-        findings.report(&d::CLOUD_CONFIG_ONLY_FOR_CLOUD_MODE, cloud.spot());
+        findings.report(&d::CLOUD_CONFIG_ONLY_FOR_CLOUD_MODE, cloud.key());
         return;
     }
     if !cloud.is_object() {

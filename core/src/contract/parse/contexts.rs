@@ -15,7 +15,7 @@ pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, names: &mut
     for (name, at) in members {
         names.known.contexts.insert(name.to_owned());
         if !is_safe_name(name) {
-            findings.report(&d::INVALID_CONTEXT_NAME, at.spot());
+            findings.report(&d::INVALID_CONTEXT_NAME, at.key());
         }
         if let Some(context) = context(findings, name, &at) {
             names.contexts.insert(name.to_owned(), context);
@@ -79,6 +79,9 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
             }
             _ => {}
         }
+    }
+    if matches!(provider, Some(Provider::HttpClaims | Provider::CloudSession)) {
+        findings.report(&d::CONTEXT_NEEDS_CALLER, at.spot_of("provider"));
     }
     if provider == Some(Provider::StaticDev) {
         findings.report(&d::STATIC_DEV_CONTEXT, at.spot_of("provider"));

@@ -22,12 +22,12 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names
     for (name, at) in members {
         names.known.executors.insert(name.to_owned());
         if !is_safe_name(name) {
-            findings.report(&d::INVALID_EXECUTOR_NAME, at.spot());
+            findings.report(&d::INVALID_EXECUTOR_NAME, at.key());
         }
         let Some(kind) = kind(findings, &at, names.mode) else { continue };
         if name == BUILT_IN {
             if !matches!(kind, ExecutorKind::SqlUpdate) {
-                findings.report(&d::EXECUTOR_NAME_RESERVED, at.spot());
+                findings.report(&d::EXECUTOR_NAME_RESERVED, at.key());
             }
             continue;
         }

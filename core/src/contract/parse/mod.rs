@@ -27,10 +27,10 @@ impl Contract {
     /// Everything that is wrong with the text, and the warnings, in the order of the text (at most about 500).
     pub fn parse(text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut findings = Findings::new(text);
-        let contract = match json::parse(text) {
+        let contract = match json::read(text) {
             Ok(root) => document(&mut findings, &At::root(&root)),
-            Err(error) => {
-                syntax::report(&mut findings, text, &error);
+            Err(refusal) => {
+                syntax::report(&mut findings, refusal);
                 None
             }
         };
@@ -65,7 +65,7 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         return None;
     }
     findings.strict = findings.boolean(root, "strict", true);
-    findings.scan_forbidden(root);
+    findings.scan(root);
     findings.closed(
         root,
         &[
@@ -153,8 +153,8 @@ fn lifetimes(findings: &mut Findings<'_>, root: &At<'_>) -> (Lifetime, Lifetime)
 }
 
 fn unused(findings: &mut Findings<'_>, root: &At<'_>, names: &Names) {
-    // Without capabilities (mode cloud) nothing names anything.
-    if root.get("capabilities").is_none() {
+    // Without capabilities nothing names anything.
+    if root.get("capabilities").and_then(|at| at.items()).is_none_or(|items| items.is_empty()) {
         return;
     }
     let parts = [
@@ -165,7 +165,7 @@ fn unused(findings: &mut Findings<'_>, root: &At<'_>, names: &Names) {
     for (key, known, used, info) in parts {
         let Some(part) = root.get(key) else { continue };
         for name in known.difference(used) {
-            findings.say(info, part.spot_of(name), format!("no capability names `{}`", crate::error::printable(name)));
+            findings.say(info, part.key_of(name), format!("no capability names `{}`", crate::error::printable(name)));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Walking the JSON tree with its pointer, and collecting what is found on the way.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::contract::diagnostics::{self as d, Diagnostic, DiagnosticInfo, Severity};
@@ -20,10 +22,11 @@ pub(super) struct At<'n> {
     pub pointer: String,
 }
 
-/// A place without a value: where something is missing, or the value itself.
+/// A place without a value: where something is missing, the value itself, or its key.
 pub(super) struct Spot {
     offset: usize,
     pointer: String,
+    key: bool,
 }
 
 impl<'n> At<'n> {
@@ -107,13 +110,23 @@ impl<'n> At<'n> {
     }
 
     pub fn spot(&self) -> Spot {
-        Spot { offset: self.node.offset, pointer: self.pointer.clone() }
+        Spot { offset: self.node.offset, pointer: self.pointer.clone(), key: false }
+    }
+
+    /// This member's key: what is wrong is that it stands there, or its name.
+    pub fn key(&self) -> Spot {
+        Spot { key: true, ..self.spot() }
+    }
+
+    /// The key of this member.
+    pub fn key_of(&self, key: &str) -> Spot {
+        Spot { key: self.node.get(key).is_some(), ..self.spot_of(key) }
     }
 
     /// Where this member stands, or would stand.
     pub fn spot_of(&self, key: &str) -> Spot {
         let offset = self.node.get(key).map_or(self.node.offset, |node| node.offset);
-        Spot { offset, pointer: json::pointer(&self.pointer, key) }
+        Spot { offset, pointer: json::pointer(&self.pointer, key), key: false }
     }
 }
 
@@ -142,14 +155,16 @@ pub(super) fn is_safe_name(text: &str) -> bool {
 pub(super) struct Findings<'t> {
     text: &'t str,
     list: Vec<Diagnostic>,
-    failed: bool,
+    errors: usize,
+    /// Where numbers stand that were reported as infinite: nothing else is said of them.
+    infinite: BTreeSet<usize>,
     /// False: unknown fields pass.
     pub strict: bool,
 }
 
 impl<'t> Findings<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, list: Vec::new(), failed: false, strict: true }
+        Self { text, list: Vec::new(), errors: 0, infinite: BTreeSet::new(), strict: true }
     }
 
     /// Reports with the table's own words.
@@ -176,8 +191,12 @@ impl<'t> Findings<'t> {
     }
 
     fn push(&mut self, info: &'static DiagnosticInfo, spot: Spot, message: String, help: Option<String>) {
+        if self.infinite.contains(&spot.offset) {
+            return;
+        }
+        let offset = if spot.key { json::key_offset(self.text, spot.offset) } else { spot.offset };
         let (line, column) =
-            if self.list.len() < MOST_FINDINGS { json::line_column(self.text, spot.offset) } else { (1, 1) };
+            if self.list.len() < MOST_FINDINGS { json::line_column(self.text, offset) } else { (1, 1) };
         self.push_at(info, spot.pointer, line, column, message, help);
     }
 
@@ -191,8 +210,8 @@ impl<'t> Findings<'t> {
         help: Option<String>,
     ) {
         // The first error is kept even if warnings filled the list: a refusal must say why.
-        let first_error = info.severity == Severity::Error && !self.failed;
-        self.failed |= info.severity == Severity::Error;
+        let first_error = info.severity == Severity::Error && self.errors == 0;
+        self.errors += usize::from(info.severity == Severity::Error);
         if self.list.len() < MOST_FINDINGS || first_error {
             let help = help.or_else(|| (!info.help.is_empty()).then(|| info.help.to_owned()));
             self.list.push(Diagnostic {
@@ -216,7 +235,7 @@ impl<'t> Findings<'t> {
             // A forbidden key is reported as that, once.
             if !known.contains(&key) && forbidden(key).is_none() {
                 let message = format!("`{}` is not known here", printable(key));
-                self.mistyped(&d::UNKNOWN_FIELD, member.spot(), message, key, known.iter().copied());
+                self.mistyped(&d::UNKNOWN_FIELD, member.key(), message, key, known.iter().copied());
             }
         }
     }
@@ -226,7 +245,7 @@ impl<'t> Findings<'t> {
         for (key, member) in at.members().unwrap_or_default() {
             if !known.contains(&key) && forbidden(key).is_none() {
                 let message = format!("`{}` is not known here and has no effect", printable(key));
-                self.mistyped(&d::INERT_SETTING, member.spot(), message, key, known.iter().copied());
+                self.mistyped(&d::INERT_SETTING, member.key(), message, key, known.iter().copied());
             }
         }
     }
@@ -234,7 +253,7 @@ impl<'t> Findings<'t> {
     /// The members in `keys` do nothing here.
     pub fn inert(&mut self, at: &At<'_>, keys: &[&str], why: &str) {
         for key in keys.iter().filter(|key| at.get(key).is_some()) {
-            self.say(&d::INERT_SETTING, at.spot_of(key), format!("`{key}` has no effect: {why}"));
+            self.say(&d::INERT_SETTING, at.key_of(key), format!("`{key}` has no effect: {why}"));
         }
     }
 
@@ -291,21 +310,33 @@ impl<'t> Findings<'t> {
         value
     }
 
-    /// Keys that have no place in a contract, wherever they stand.
-    pub fn scan_forbidden(&mut self, at: &At<'_>) {
+    /// What has no place in a contract, wherever it stands: addresses, SQL, numbers without an end.
+    pub fn scan(&mut self, at: &At<'_>) {
+        if let NodeValue::Number(text) = &at.node.value
+            && !text.parse::<f64>().is_ok_and(f64::is_finite)
+        {
+            let message = format!("{} is greater than every double", printable(text));
+            self.say(&d::JSON_NUMBER_NOT_FINITE, at.spot(), message);
+            self.infinite.insert(at.node.offset);
+        }
         for (key, member) in at.members().unwrap_or_default() {
             if let Some(info) = forbidden(key) {
-                self.say(info, member.spot(), format!("`{key}`: {}", info.meaning));
+                self.say(info, member.key(), format!("`{key}`: {}", info.meaning));
             }
-            self.scan_forbidden(&member);
+            self.scan(&member);
         }
         for item in at.items().unwrap_or_default() {
-            self.scan_forbidden(&item);
+            self.scan(&item);
         }
     }
 
     pub fn failed(&self) -> bool {
-        self.failed
+        self.errors > 0
+    }
+
+    /// How many errors were found so far.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The findings in the order of the text.

@@ -20,7 +20,7 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names
     for (name, at) in members {
         names.known.sources.insert(name.to_owned());
         if Identifier::new(name).is_err() {
-            findings.report(&d::UNSAFE_SOURCE_NAME, at.spot());
+            findings.report(&d::UNSAFE_SOURCE_NAME, at.key());
         }
         if let Some(source) = source(findings, name, &at) {
             names.sources.insert(name.to_owned(), source);
@@ -55,6 +55,9 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
     let elsewhere = receipts_schema.as_ref().is_some_and(|schema| schema.as_str() != "main");
     if let Some(signoff) = signoff.as_ref().filter(|_| engine == Some(Engine::Sqlite) && elsewhere) {
         findings.report(&d::SQLITE_SCHEMA_NOT_MAIN, signoff.spot_of("receipts_schema"));
+    }
+    if write_url_env.is_none() && at.get("write_url_env").is_some() {
+        return None;
     }
     Some(Source {
         name: name.to_owned(),
