@@ -1,11 +1,16 @@
 //! The reviewed config: parsed, validated, typed. It knows the names of environment variables, never their values.
 
 mod authority;
+mod concealed;
 mod diagnostics;
 mod parse;
+mod report;
+mod rewrite;
 mod types;
 
 pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
+pub use report::Report;
+pub use rewrite::{Change, Migration};
 pub use types::*;
 
 #[cfg(test)]

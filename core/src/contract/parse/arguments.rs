@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use super::reader::{At, Findings, is_safe_name};
 use super::reversed;
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
 use crate::contract::types::{Argument, ArgumentType};
-use crate::error::printable;
 use crate::primitives::json::NodeValue;
 use crate::primitives::{Scalar, compare_decimals};
 
@@ -50,7 +50,7 @@ fn argument(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Argu
     let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-' | '.')).flat_map(char::to_lowercase).collect();
     if RESERVED.contains(&plain.as_str()) {
         let message =
-            format!("`{}` may not be an argument: it comes from the contract or the trusted context", printable(name));
+            format!("`{}` may not be an argument: it comes from the contract or the trusted context", shown(name));
         findings.say(&d::MODEL_CONTROLLED_RESERVED_ARG, at.key(), message);
     } else if !is_safe_name(name) || UNSAFE_KEYS.contains(&name) {
         findings.report(&d::INVALID_ARG_NAME, at.key());

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::executors::BUILT_IN;
 use super::reader::{At, Findings};
 use super::{Names, arguments, proposals};
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, DiagnosticInfo};
 use crate::contract::types::{Argument, Capability, Engine, ExecutorKind, Kind, Mode, PatchValue, Target};
-use crate::error::printable;
 use crate::primitives::{Identifier, tool_alias};
 
 /// Members that mean something in a proposal only.
@@ -48,8 +48,7 @@ fn unique(findings: &mut Findings<'_>, items: &[At<'_>]) {
         match seen.insert(tool_alias(name), name) {
             Some(other) if other == name => findings.report(&d::DUPLICATE_CAPABILITY, at.spot()),
             Some(other) => {
-                let message =
-                    format!("`{}` and `{}` are both `{}`", printable(other), printable(name), tool_alias(name));
+                let message = format!("`{}` and `{}` are both `{}`", shown(other), shown(name), tool_alias(name));
                 findings.say(&d::TOOL_ALIAS_COLLISION, at.spot(), message);
             }
             None => {}
@@ -165,7 +164,7 @@ fn source(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option
     if names.known.sources.is_empty() && names.mode != Some(Mode::Cloud) {
         return None;
     }
-    let message = format!("there is no source `{}`", printable(name));
+    let message = format!("there is no source `{}`", shown(name));
     findings.mistyped(
         &d::UNKNOWN_SOURCE,
         at.spot_of("source"),
@@ -183,7 +182,7 @@ fn context(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Optio
         names.used.contexts.insert(name.to_owned());
         return Some(name.to_owned());
     }
-    let message = format!("there is no context `{}`", printable(name));
+    let message = format!("there is no context `{}`", shown(name));
     findings.mistyped(
         &d::UNKNOWN_CONTEXT,
         member.spot(),
@@ -204,7 +203,7 @@ fn executor(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Opti
         return None;
     }
     if !known {
-        let message = format!("there is no executor `{}`", printable(name));
+        let message = format!("there is no executor `{}`", shown(name));
         let others = names.known.executors.iter().map(String::as_str).chain([BUILT_IN]);
         findings.mistyped(&d::UNKNOWN_EXECUTOR, at.spot_of("executor"), message, name, others);
     }
@@ -243,7 +242,7 @@ fn lookup(findings: &mut Findings<'_>, at: &At<'_>, args: &[Argument], names: &[
     let name = findings.required(&lookup, "id_from_arg", &d::LOOKUP_ARG_REQUIRED, At::text)?;
     // Without any argument one finding is enough.
     if !names.contains(&name) && !names.is_empty() {
-        let message = format!("there is no argument `{}`", printable(name));
+        let message = format!("there is no argument `{}`", shown(name));
         findings.mistyped(&d::LOOKUP_ARG_UNKNOWN, lookup.spot_of("id_from_arg"), message, name, names.iter().copied());
     }
     if args.iter().any(|argument| argument.name == name && !argument.required) {
@@ -292,7 +291,7 @@ fn unused_arguments(
         findings.say(
             &d::UNUSED_ARGUMENT,
             list.key_of(&argument.name),
-            format!("neither lookup nor patch uses `{}`", printable(&argument.name)),
+            format!("neither lookup nor patch uses `{}`", shown(&argument.name)),
         );
     }
 }

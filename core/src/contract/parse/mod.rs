@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::reader::{At, Findings};
+pub(super) use self::reader::{is_env_name, is_forbidden_address};
 use super::diagnostics::{self as d, Diagnostic};
 use super::types::*;
 use crate::primitives::{Lifetime, Scalar, json};
@@ -165,7 +166,11 @@ fn unused(findings: &mut Findings<'_>, root: &At<'_>, names: &Names) {
     for (key, known, used, info) in parts {
         let Some(part) = root.get(key) else { continue };
         for name in known.difference(used) {
-            findings.say(info, part.key_of(name), format!("no capability names `{}`", crate::error::printable(name)));
+            findings.say(
+                info,
+                part.key_of(name),
+                format!("no capability names `{}`", crate::contract::concealed::shown(name)),
+            );
         }
     }
 }

@@ -6,9 +6,9 @@ use super::arguments::{bounds, outside};
 use super::capabilities::columns;
 use super::reader::{At, Findings};
 use super::reversed;
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
 use crate::contract::types::{Argument, ArgumentType, Bounds, ConflictGuard, Engine, PatchValue, Target, Transitions};
-use crate::error::printable;
 use crate::primitives::{Identifier, Scalar};
 
 /// What a proposal has to know of the rest of its capability; parts that could not be read are missing.
@@ -98,7 +98,7 @@ fn binding(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> O
         (None, Some(from)) => {
             let name = findings.optional(at, "from_arg", &d::INVALID_PATCH_ARG, At::text)?;
             if !context.arg_names.contains(&name) && !context.arg_names.is_empty() {
-                let message = format!("there is no argument `{}`", printable(name));
+                let message = format!("there is no argument `{}`", shown(name));
                 findings.mistyped(&d::FROM_ARG_UNKNOWN, from.spot(), message, name, context.arg_names.iter().copied());
             } else if context.args.iter().any(|argument| argument.name == name && !argument.required) {
                 findings.report(&d::OPTIONAL_PATCH_ARG, from.spot());

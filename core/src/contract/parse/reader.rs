@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, Diagnostic, DiagnosticInfo, Severity};
-use crate::error::{nearest, printable};
+use crate::error::nearest;
 use crate::primitives::json::{self, Node, NodeValue};
 use crate::primitives::{Identifier, Scalar};
 
@@ -140,7 +141,7 @@ fn plain(node: &Node) -> Value {
     }
 }
 
-fn is_env_name(text: &str) -> bool {
+pub(in crate::contract) fn is_env_name(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_uppercase() || b == b'_');
     first && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
@@ -186,7 +187,7 @@ impl<'t> Findings<'t> {
         word: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let help = nearest(word, known).map(|near| format!("did you mean `{}`?", printable(near)));
+        let help = nearest(word, known).map(|near| format!("did you mean `{}`?", shown(near)));
         self.push(info, spot, message, help);
     }
 
@@ -234,7 +235,7 @@ impl<'t> Findings<'t> {
         for (key, member) in at.members().unwrap_or_default() {
             // A forbidden key is reported as that, once.
             if !known.contains(&key) && forbidden(key).is_none() {
-                let message = format!("`{}` is not known here", printable(key));
+                let message = format!("`{}` is not known here", shown(key));
                 self.mistyped(&d::UNKNOWN_FIELD, member.key(), message, key, known.iter().copied());
             }
         }
@@ -244,7 +245,7 @@ impl<'t> Findings<'t> {
     pub fn open(&mut self, at: &At<'_>, known: &[&str]) {
         for (key, member) in at.members().unwrap_or_default() {
             if !known.contains(&key) && forbidden(key).is_none() {
-                let message = format!("`{}` is not known here and has no effect", printable(key));
+                let message = format!("`{}` is not known here and has no effect", shown(key));
                 self.mistyped(&d::INERT_SETTING, member.key(), message, key, known.iter().copied());
             }
         }
@@ -315,7 +316,7 @@ impl<'t> Findings<'t> {
         if let NodeValue::Number(text) = &at.node.value
             && !text.parse::<f64>().is_ok_and(f64::is_finite)
         {
-            let message = format!("{} is greater than every double", printable(text));
+            let message = format!("{} is greater than every double", shown(text));
             self.say(&d::JSON_NUMBER_NOT_FINITE, at.spot(), message);
             self.infinite.insert(at.node.offset);
         }
@@ -344,6 +345,11 @@ impl<'t> Findings<'t> {
         self.list.sort_by_key(|finding| (finding.line, finding.column));
         self.list
     }
+}
+
+/// True for a key under which v1's users wrote addresses.
+pub(in crate::contract) fn is_forbidden_address(key: &str) -> bool {
+    forbidden(key).is_some_and(|info| info.code == d::INLINE_DATABASE_URL_FORBIDDEN.code)
 }
 
 fn forbidden(key: &str) -> Option<&'static DiagnosticInfo> {
