@@ -3,9 +3,14 @@
 use super::parse::{is_env_name, is_forbidden_address};
 use crate::error::printable;
 
-/// Beginnings of values that are keys and tokens.
-const TOKENS: &[&str] =
-    &["Bearer ", "bearer ", "eyJ", "whsec_", "whsk_", "sk_", "rk_", "pk_", "ghp_", "gho_", "xox", "AKIA", "syn_wbr_"];
+/// Beginnings of values that are keys and tokens, if more follows.
+const TOKENS: &[&str] = &[
+    "Bearer ", "bearer ", "eyJ", "whsec_", "whsk_", "sk_live_", "sk_test_", "rk_live_", "rk_test_", "ghp_", "gho_",
+    "ghs_", "xoxb-", "xoxp-", "AKIA", "syn_wbr_",
+];
+
+/// The shortest value that can be one.
+const SHORTEST_TOKEN: usize = 16;
 
 /// Parts of a name whose value is one for nobody's eyes, unless it is the name of a variable.
 const PRIVATE: &[&str] = &["secret", "token", "password", "passwd", "credential", "api_key", "apikey", "private_key"];
@@ -17,7 +22,8 @@ pub(super) fn conceal(key: Option<&str>, value: &str) -> bool {
         let lower = key.to_ascii_lowercase();
         lower.ends_with("_env") || is_forbidden_address(key) || PRIVATE.iter().any(|part| lower.contains(part))
     });
-    shaped || TOKENS.iter().any(|start| value.starts_with(start)) || (asked && !is_env_name(value))
+    let token = value.len() >= SHORTEST_TOKEN && TOKENS.iter().any(|start| value.starts_with(start));
+    shaped || token || (asked && !is_env_name(value))
 }
 
 /// Input that a message repeats: printable, and no credential.
