@@ -3,12 +3,14 @@
 mod authority;
 mod concealed;
 mod diagnostics;
+mod keys;
 mod parse;
 mod report;
 mod rewrite;
 mod types;
 
 pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
+pub use keys::{KeyInfo, Names, Need, OBJECTS, ObjectInfo, Shape};
 pub use report::Report;
 pub use rewrite::{Change, Migration};
 pub use types::*;

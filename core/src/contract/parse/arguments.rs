@@ -6,6 +6,7 @@ use super::reader::{At, Findings, is_safe_name};
 use super::reversed;
 use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Argument, ArgumentType};
 use crate::primitives::json::NodeValue;
 use crate::primitives::{Scalar, compare_decimals};
@@ -59,7 +60,7 @@ fn argument(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Argu
         findings.report(&d::ARG_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["type", "description", "required", "max_length", "minimum", "maximum", "enum"]);
+    findings.closed(at, &keys::ARGUMENT);
     let kind = findings.required(at, "type", &d::INVALID_ARG_TYPE, |at| match at.node.as_str()? {
         "string" => Some(ArgumentType::String),
         "number" => Some(ArgumentType::Number),

@@ -7,6 +7,7 @@ use super::reader::{At, Findings};
 use super::{Names, arguments, proposals};
 use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, DiagnosticInfo};
+use crate::contract::keys;
 use crate::contract::types::{Argument, Capability, Engine, ExecutorKind, Kind, Mode, PatchValue, Target};
 use crate::primitives::{Identifier, tool_alias};
 
@@ -62,33 +63,8 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         findings.report(&d::CAPABILITY_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(
-        at,
-        &[
-            "name",
-            "kind",
-            "description",
-            "returns_hint",
-            "source",
-            "context",
-            "executor",
-            "target",
-            "args",
-            "lookup",
-            "visible_columns",
-            "evidence",
-            "max_rows",
-            "patch",
-            "allowed_columns",
-            "numeric_bounds",
-            "transition_guards",
-            "conflict_guard",
-            "approval",
-            "single_tenant_dev_ack",
-            "signoff",
-        ],
-    );
-    findings.signoff(at, &[]);
+    findings.closed(at, &keys::CAPABILITY);
+    findings.signoff(at, &keys::NO_SETTINGS);
     let owned = |at: &At<'_>| at.text().map(str::to_owned);
     let name = findings.required(at, "name", &d::INVALID_CAPABILITY_NAME, |at| {
         at.node.as_str().filter(|name| is_name(name)).map(str::to_owned)
@@ -216,7 +192,7 @@ fn target(findings: &mut Findings<'_>, at: &At<'_>, engine: Option<Engine>) -> O
         findings.report(&d::TARGET_REQUIRED, at.spot_of("target"));
         return None;
     };
-    findings.closed(&target, &["schema", "table", "primary_key", "tenant_key", "single_tenant_dev"]);
+    findings.closed(&target, &keys::TARGET);
     let mut required = |key| findings.required(&target, key, &d::INVALID_TARGET_IDENTIFIER, At::identifier);
     let (schema, table, primary_key) = (required("schema"), required("table"), required("primary_key"));
     let tenant_key = findings.optional(&target, "tenant_key", &d::INVALID_TARGET_IDENTIFIER, At::identifier);
@@ -238,7 +214,7 @@ fn lookup(findings: &mut Findings<'_>, at: &At<'_>, args: &[Argument], names: &[
         findings.report(&d::LOOKUP_REQUIRED, at.spot_of("lookup"));
         return None;
     };
-    findings.closed(&lookup, &["id_from_arg"]);
+    findings.closed(&lookup, &keys::LOOKUP);
     let name = findings.required(&lookup, "id_from_arg", &d::LOOKUP_ARG_REQUIRED, At::text)?;
     // Without any argument one finding is enough.
     if !names.contains(&name) && !names.is_empty() {

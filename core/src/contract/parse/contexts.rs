@@ -3,6 +3,7 @@
 use super::Names;
 use super::reader::{At, Findings, is_safe_name};
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Mode, Provider, TrustedContext};
 
 /// Reads `contexts`.
@@ -42,7 +43,7 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
         findings.report(&d::TRUSTED_CONTEXT_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["provider", "values"]);
+    findings.closed(at, &keys::CONTEXT);
     let provider = findings.required(at, "provider", &d::INVALID_CONTEXT_PROVIDER, |at| match at.node.as_str()? {
         "static_dev" => Some(Provider::StaticDev),
         "environment" => Some(Provider::Environment),
@@ -60,7 +61,7 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
     };
     if let Some(values) = at.get("values") {
         if values.is_object() {
-            findings.open(&values, &["tenant_id", "principal", "tenant_id_env", "principal_env"]);
+            findings.open(&values, &keys::CONTEXT_VALUES);
         } else {
             findings.report(&d::INVALID_CONTEXT_VALUE, values.spot());
         }

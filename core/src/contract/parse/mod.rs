@@ -16,6 +16,7 @@ use std::time::Duration;
 use self::reader::{At, Findings};
 pub(super) use self::reader::{is_env_name, is_forbidden_address};
 use super::diagnostics::{self as d, Diagnostic};
+use super::keys;
 use super::types::*;
 use crate::primitives::{Lifetime, Scalar, json};
 
@@ -67,23 +68,7 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
     }
     findings.strict = findings.boolean(root, "strict", true);
     findings.scan(root);
-    findings.closed(
-        root,
-        &[
-            "version",
-            "mode",
-            "result_format",
-            "strict",
-            "storage",
-            "sources",
-            "trusted_context",
-            "contexts",
-            "executors",
-            "capabilities",
-            "cloud",
-            "signoff",
-        ],
-    );
+    findings.closed(root, &keys::DOCUMENT);
     // Only 1 is 1: `positive` reads 1.0 as the same number, as JavaScript does.
     findings
         .required(root, "version", &d::UNSUPPORTED_CONFIG_VERSION, |at| at.positive().filter(|version| *version == 1));
@@ -139,12 +124,12 @@ fn storage(findings: &mut Findings<'_>, root: &At<'_>) -> Option<String> {
         findings.report(&d::STORAGE_NOT_OBJECT, storage.spot());
         return None;
     }
-    findings.closed(&storage, &["sqlite_path"]);
+    findings.closed(&storage, &keys::STORAGE);
     findings.optional(&storage, "sqlite_path", &d::INVALID_SQLITE_PATH, |at| at.text().map(str::to_owned))
 }
 
 fn lifetimes(findings: &mut Findings<'_>, root: &At<'_>) -> (Lifetime, Lifetime) {
-    let signoff = findings.signoff(root, &["proposal_ttl", "approval_ttl"]);
+    let signoff = findings.signoff(root, &keys::SETTINGS);
     let mut lifetime = |key, default| {
         let read = |at: &At<'_>| at.node.as_str().and_then(Lifetime::parse);
         let given = signoff.as_ref().and_then(|signoff| findings.optional(signoff, key, &d::INVALID_LIFETIME, read));

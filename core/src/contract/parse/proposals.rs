@@ -8,6 +8,7 @@ use super::reader::{At, Findings};
 use super::reversed;
 use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Argument, ArgumentType, Bounds, ConflictGuard, Engine, PatchValue, Target, Transitions};
 use crate::primitives::{Identifier, Scalar};
 
@@ -86,7 +87,7 @@ fn binding(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> O
         findings.report(&d::PATCH_BINDING_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["fixed", "from_arg"]);
+    findings.closed(at, &keys::BINDING);
     match (at.get("fixed"), at.get("from_arg")) {
         (Some(fixed), None) => {
             let value = fixed.node.scalar();
@@ -117,7 +118,7 @@ fn conflict_guard(findings: &mut Findings<'_>, at: &At<'_>) -> Option<ConflictGu
         findings.report(&d::CONFLICT_GUARD_REQUIRED, at.spot_of("conflict_guard"));
         return None;
     };
-    findings.closed(&guard, &["column", "weak_guard_ack"]);
+    findings.closed(&guard, &keys::CONFLICT_GUARD);
     let weak = findings.boolean(&guard, "weak_guard_ack", false);
     if guard.get("column").is_none() && weak {
         return Some(ConflictGuard::RowHash);
@@ -198,7 +199,7 @@ fn numeric_bounds(
             findings.report(&d::NUMERIC_BOUND_NOT_OBJECT, member.spot());
             continue;
         }
-        findings.closed(&member, &["minimum", "maximum"]);
+        findings.closed(&member, &keys::BOUND);
         if member.get("minimum").is_none() && member.get("maximum").is_none() {
             findings.report(&d::NUMERIC_BOUND_EMPTY, member.spot());
         }
@@ -260,7 +261,7 @@ fn transition_guards(
             findings.report(&d::TRANSITION_GUARD_NOT_OBJECT, member.spot());
             continue;
         }
-        findings.closed(&member, &["from_column", "allowed"]);
+        findings.closed(&member, &keys::TRANSITION);
         let from_column = match member.get("from_column") {
             None => column.clone(),
             Some(_) => findings.optional(&member, "from_column", &d::INVALID_TRANSITION_FROM_COLUMN, At::identifier),
@@ -332,7 +333,7 @@ fn required_role(findings: &mut Findings<'_>, at: &At<'_>) -> Option<String> {
         findings.report(&d::APPROVAL_NOT_OBJECT, approval.spot());
         return None;
     }
-    findings.closed(&approval, &["mode", "required_role"]);
+    findings.closed(&approval, &keys::APPROVAL);
     findings
         .optional(&approval, "mode", &d::INVALID_APPROVAL_MODE, |at| (at.node.as_str() == Some("human")).then_some(()));
     findings.optional(&approval, "required_role", &d::INVALID_REQUIRED_ROLE, |at| at.text().map(str::to_owned))

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, Diagnostic, DiagnosticInfo, Severity};
+use crate::contract::keys::ObjectInfo;
 use crate::error::nearest;
 use crate::primitives::json::{self, Node, NodeValue};
 use crate::primitives::{Identifier, Scalar};
@@ -227,26 +228,26 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Every member must be one of `known`.
-    pub fn closed(&mut self, at: &At<'_>, known: &[&str]) {
+    /// Every member must be one of its keys.
+    pub fn closed(&mut self, at: &At<'_>, known: &ObjectInfo) {
         if !self.strict {
             return;
         }
         for (key, member) in at.members().unwrap_or_default() {
             // A forbidden key is reported as that, once.
-            if !known.contains(&key) && forbidden(key).is_none() {
+            if !known.has(key) && forbidden(key).is_none() {
                 let message = format!("`{}` is not known here", shown(key));
-                self.mistyped(&d::UNKNOWN_FIELD, member.key(), message, key, known.iter().copied());
+                self.mistyped(&d::UNKNOWN_FIELD, member.key(), message, key, known.names());
             }
         }
     }
 
     /// Like [`Self::closed`] for objects that v1 leaves open: what is not known there does nothing.
-    pub fn open(&mut self, at: &At<'_>, known: &[&str]) {
+    pub fn open(&mut self, at: &At<'_>, known: &ObjectInfo) {
         for (key, member) in at.members().unwrap_or_default() {
-            if !known.contains(&key) && forbidden(key).is_none() {
+            if !known.has(key) && forbidden(key).is_none() {
                 let message = format!("`{}` is not known here and has no effect", shown(key));
-                self.mistyped(&d::INERT_SETTING, member.key(), message, key, known.iter().copied());
+                self.mistyped(&d::INERT_SETTING, member.key(), message, key, known.names());
             }
         }
     }
@@ -259,7 +260,7 @@ impl<'t> Findings<'t> {
     }
 
     /// A `signoff` object: closed, our own settings.
-    pub fn signoff<'n>(&mut self, at: &At<'n>, known: &[&str]) -> Option<At<'n>> {
+    pub fn signoff<'n>(&mut self, at: &At<'n>, known: &ObjectInfo) -> Option<At<'n>> {
         let signoff = at.get("signoff")?;
         if !signoff.is_object() {
             self.report(&d::SIGNOFF_NOT_OBJECT, signoff.spot());
