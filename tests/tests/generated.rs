@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use signoff::error::CATALOGUE;
+use signoff::schema;
 
 fn compare(path: &str, expected: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -19,4 +20,14 @@ fn the_error_catalogue() {
     let mut entries: Vec<_> = CATALOGUE.iter().map(|(_, info)| info).collect();
     entries.sort_by_key(|info| info.code);
     compare("schemas/errors.json", &(serde_json::to_string_pretty(&entries).unwrap() + "\n"));
+}
+
+#[test]
+fn the_schemas() {
+    for name in schema::NAMES {
+        let schema = schema::schema(name).expect("a name of the list has a schema");
+        compare(&format!("schemas/{name}"), &(serde_json::to_string_pretty(&schema).unwrap() + "\n"));
+    }
+    let files = std::fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas")).unwrap();
+    assert_eq!(files.count(), schema::NAMES.len() + 1, "a file in schemas/ that nothing generates");
 }

@@ -1,122 +1,8 @@
-//! Every key of a contract, once: its shape, whether it must be there, its default and its meaning. The reader takes its
-//! closed sets from here; `schemas/synapsor.runner.schema.json` and the tables of `core/docs/contract.md` are made of it.
+//! The objects of a contract and their keys.
 
-/// An object of the contract.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ObjectInfo {
-    /// Its name, unique.
-    pub name: &'static str,
-    /// Where it stands; `NAME` and `N` stand for any.
-    pub place: &'static str,
-    /// What it is.
-    pub meaning: &'static str,
-    /// False: v1 lets unknown keys pass here, and so do we, with a warning.
-    pub closed: bool,
-    /// Its keys, in the order in which a person reads them.
-    pub keys: &'static [KeyInfo],
-}
-
-/// A key of an object.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct KeyInfo {
-    /// Its name.
-    pub name: &'static str,
-    /// What stands there.
-    pub shape: Shape,
-    /// Whether it must be there.
-    pub need: Need,
-    /// What it means.
-    pub meaning: &'static str,
-    /// True for what v1 does not have.
-    pub extension: bool,
-}
-
-/// Whether a key must be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Need {
-    /// Always.
-    Required,
-    /// In some cases, in words.
-    When(&'static str),
-    /// Never; without it, this holds.
-    Default(&'static str),
-    /// Never.
-    Optional,
-    /// Never: it is read and has no effect.
-    Inert,
-}
-
-/// What stands at a key.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Shape {
-    /// `true` or `false`.
-    Flag,
-    /// A string with something in it.
-    Text,
-    /// The name of an environment variable.
-    EnvName,
-    /// A name of SQL.
-    Identifier,
-    /// Names joined by points.
-    ToolName,
-    /// A whole number from 1, and at most this.
-    Whole(u64),
-    /// One of these numbers.
-    OneOf(&'static [u64]),
-    /// One of these words; the second list is ours.
-    Words(&'static [&'static str], &'static [&'static str]),
-    /// A number.
-    Number,
-    /// A string, number, boolean or null.
-    Scalar,
-    /// `never`, or a whole number with `s`, `m`, `h` or `d`.
-    Lifetime,
-    /// At least one string, number or boolean.
-    Values,
-    /// At least one column.
-    Columns,
-    /// At least one string.
-    Texts,
-    /// At least one of these words; the second list is ours.
-    ListOf(&'static [&'static str], &'static [&'static str]),
-    /// From each present value, the values that may follow.
-    Transitions,
-    /// Any object.
-    Free,
-    /// Anything.
-    Anything,
-    /// This object.
-    Object(&'static ObjectInfo),
-    /// From names to this object.
-    Map(Names, &'static ObjectInfo),
-    /// A list of this object.
-    List(&'static ObjectInfo),
-}
-
-/// What the names of a map are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Names {
-    /// Letters, digits and `_`.
-    Identifier,
-    /// Letters, digits, `_`, `.` and `-`.
-    Safe,
-}
-
-const fn key(name: &'static str, shape: Shape, need: Need, meaning: &'static str) -> KeyInfo {
-    KeyInfo { name, shape, need, meaning, extension: false }
-}
-
-const fn ours(name: &'static str, shape: Shape, need: Need, meaning: &'static str) -> KeyInfo {
-    KeyInfo { name, shape, need, meaning, extension: true }
-}
-
-use Need::{Default, Inert, Optional, Required, When};
-use Shape::*;
+use super::Need::{Default, Inert, Optional, Required, When};
+use super::Shape::*;
+use super::{Names, ObjectInfo, key, ours};
 
 const LONGEST_MS: u64 = 2_147_483_647;
 const ENGINES: (&[&str], &[&str]) = (&["postgres", "mysql"], &["sqlite"]);
@@ -146,7 +32,7 @@ pub static OBJECTS: &[&ObjectInfo] = &[
 ];
 
 /// The document.
-pub static DOCUMENT: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static DOCUMENT: ObjectInfo = ObjectInfo {
     name: "contract",
     place: "",
     meaning: "The whole file, `signoff.json` or `synapsor.runner.json`.",
@@ -203,7 +89,7 @@ pub static DOCUMENT: ObjectInfo = ObjectInfo {
 };
 
 /// `storage`.
-pub static STORAGE: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static STORAGE: ObjectInfo = ObjectInfo {
     name: "storage",
     place: "/storage",
     meaning: "Where the ledger is.",
@@ -217,7 +103,7 @@ pub static STORAGE: ObjectInfo = ObjectInfo {
 };
 
 /// `signoff` of the document.
-pub static SETTINGS: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static SETTINGS: ObjectInfo = ObjectInfo {
     name: "settings",
     place: "/signoff",
     meaning: "Settings that v1 does not have.",
@@ -229,7 +115,7 @@ pub static SETTINGS: ObjectInfo = ObjectInfo {
 };
 
 /// A source.
-pub static SOURCE: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static SOURCE: ObjectInfo = ObjectInfo {
     name: "source",
     place: "/sources/NAME",
     meaning: "A database. Its addresses stay in environment variables; the contract has the names of those.",
@@ -261,7 +147,7 @@ pub static SOURCE: ObjectInfo = ObjectInfo {
 };
 
 /// `signoff` of a source.
-pub static SOURCE_SETTINGS: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static SOURCE_SETTINGS: ObjectInfo = ObjectInfo {
     name: "source settings",
     place: "/sources/NAME/signoff",
     meaning: "What v1 does not have of a source.",
@@ -278,7 +164,7 @@ pub static SOURCE_SETTINGS: ObjectInfo = ObjectInfo {
 };
 
 /// A trusted context.
-pub static CONTEXT: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static CONTEXT: ObjectInfo = ObjectInfo {
     name: "context",
     place: "/trusted_context and /contexts/NAME",
     meaning: "Where tenant and principal of a call come from.",
@@ -295,7 +181,7 @@ pub static CONTEXT: ObjectInfo = ObjectInfo {
 };
 
 /// `values` of a context.
-pub static CONTEXT_VALUES: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static CONTEXT_VALUES: ObjectInfo = ObjectInfo {
     name: "context values",
     place: "/trusted_context/values and /contexts/NAME/values",
     meaning: "What a context binds.",
@@ -319,7 +205,7 @@ pub static CONTEXT_VALUES: ObjectInfo = ObjectInfo {
 };
 
 /// An executor.
-pub static EXECUTOR: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static EXECUTOR: ObjectInfo = ObjectInfo {
     name: "executor",
     place: "/executors/NAME",
     meaning: "How an approved change is carried out.",
@@ -347,7 +233,7 @@ pub static EXECUTOR: ObjectInfo = ObjectInfo {
 };
 
 /// `auth` of an executor.
-pub static AUTH: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static AUTH: ObjectInfo = ObjectInfo {
     name: "auth",
     place: "/executors/NAME/auth",
     meaning: "A bearer token.",
@@ -359,7 +245,7 @@ pub static AUTH: ObjectInfo = ObjectInfo {
 };
 
 /// A capability.
-pub static CAPABILITY: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static CAPABILITY: ObjectInfo = ObjectInfo {
     name: "capability",
     place: "/capabilities/N",
     meaning: "One tool of the agent.",
@@ -435,7 +321,7 @@ pub static CAPABILITY: ObjectInfo = ObjectInfo {
 };
 
 /// `target` of a capability.
-pub static TARGET: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static TARGET: ObjectInfo = ObjectInfo {
     name: "target",
     place: "/capabilities/N/target",
     meaning: "A table, and the columns that guard it.",
@@ -455,7 +341,7 @@ pub static TARGET: ObjectInfo = ObjectInfo {
 };
 
 /// An argument.
-pub static ARGUMENT: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static ARGUMENT: ObjectInfo = ObjectInfo {
     name: "argument",
     place: "/capabilities/N/args/NAME",
     meaning: "Something that the model says, and its limits.",
@@ -482,7 +368,7 @@ pub static ARGUMENT: ObjectInfo = ObjectInfo {
 };
 
 /// `lookup` of a capability.
-pub static LOOKUP: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static LOOKUP: ObjectInfo = ObjectInfo {
     name: "lookup",
     place: "/capabilities/N/lookup",
     meaning: "Which row is meant.",
@@ -491,7 +377,7 @@ pub static LOOKUP: ObjectInfo = ObjectInfo {
 };
 
 /// The value of a patched column.
-pub static BINDING: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static BINDING: ObjectInfo = ObjectInfo {
     name: "patch value",
     place: "/capabilities/N/patch/COLUMN",
     meaning: "What is written into one column: exactly one of the two.",
@@ -503,7 +389,7 @@ pub static BINDING: ObjectInfo = ObjectInfo {
 };
 
 /// Bounds of a patched number.
-pub static BOUND: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static BOUND: ObjectInfo = ObjectInfo {
     name: "numeric bound",
     place: "/capabilities/N/numeric_bounds/COLUMN",
     meaning: "Bounds of one patched column; at least one of the two.",
@@ -515,7 +401,7 @@ pub static BOUND: ObjectInfo = ObjectInfo {
 };
 
 /// A transition guard.
-pub static TRANSITION: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static TRANSITION: ObjectInfo = ObjectInfo {
     name: "transition guard",
     place: "/capabilities/N/transition_guards/COLUMN",
     meaning: "Which value of a column may follow which.",
@@ -532,7 +418,7 @@ pub static TRANSITION: ObjectInfo = ObjectInfo {
 };
 
 /// `conflict_guard`.
-pub static CONFLICT_GUARD: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static CONFLICT_GUARD: ObjectInfo = ObjectInfo {
     name: "conflict guard",
     place: "/capabilities/N/conflict_guard",
     meaning: "How it is noticed that the row changed since the proposal.",
@@ -554,7 +440,7 @@ pub static CONFLICT_GUARD: ObjectInfo = ObjectInfo {
 };
 
 /// `approval`.
-pub static APPROVAL: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static APPROVAL: ObjectInfo = ObjectInfo {
     name: "approval",
     place: "/capabilities/N/approval",
     meaning: "Who decides. The proposer never does.",
@@ -566,7 +452,7 @@ pub static APPROVAL: ObjectInfo = ObjectInfo {
 };
 
 /// `cloud`.
-pub static CLOUD: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static CLOUD: ObjectInfo = ObjectInfo {
     name: "cloud",
     place: "/cloud",
     meaning: "How a control plane is reached. It is checked, and used by nothing yet.",
@@ -586,41 +472,10 @@ pub static CLOUD: ObjectInfo = ObjectInfo {
 };
 
 /// A `signoff` object without settings.
-pub static NO_SETTINGS: ObjectInfo = ObjectInfo {
+pub(in crate::contract) static NO_SETTINGS: ObjectInfo = ObjectInfo {
     name: "no settings",
     place: "/executors/NAME/signoff and /capabilities/N/signoff",
     meaning: "Room for settings that v1 does not have.",
     closed: true,
     keys: &[],
 };
-
-impl ObjectInfo {
-    /// The names of its keys.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
-        self.keys.iter().map(|key| key.name)
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_object_that_a_key_names_is_in_the_list_once() {
-        let listed: Vec<&str> = OBJECTS.iter().map(|object| object.name).collect();
-        assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len());
-        let mut named = BTreeSet::from([DOCUMENT.name]);
-        for key in OBJECTS.iter().flat_map(|object| object.keys) {
-            if let Object(below) | Map(_, below) | List(below) = key.shape {
-                named.insert(below.name);
-            }
-            assert!(key.meaning.ends_with('.'), "{}", key.name);
-        }
-        assert_eq!(named, listed.into_iter().collect());
-    }
-}
