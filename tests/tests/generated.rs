@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use signoff::error::CATALOGUE;
 use signoff::schema;
+use signoff_tests::pages;
 
 fn compare(path: &str, expected: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -30,4 +31,15 @@ fn the_schemas() {
     }
     let files = std::fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas")).unwrap();
     assert_eq!(files.count(), schema::NAMES.len() + 1, "a file in schemas/ that nothing generates");
+}
+
+#[test]
+fn the_page_of_diagnostics() {
+    compare("core/docs/diagnostics.md", &pages::diagnostics());
+}
+
+#[test]
+fn the_tables_of_the_contract_guide() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../core/docs/contract.md");
+    compare("core/docs/contract.md", &pages::with_keys(&std::fs::read_to_string(path).unwrap()));
 }
