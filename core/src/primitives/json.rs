@@ -147,7 +147,11 @@ impl Refusal {
             }
             // Its reader's own words, as for every other text that is not JSON.
             Why::NotFinite => match serde_json::from_str::<&RawValue>(text) {
-                Err(error) => invalid(&error),
+                Err(error) => {
+                    let (line, column) = place(text, &error);
+                    let found = Error::new(Code::JsonInvalid).with("line", line).with("column", column);
+                    found.with("problem", words(&error))
+                }
                 Ok(_) => Error::new(Code::JsonInvalid).with("line", line).with("column", column),
             },
             Why::Duplicate(key) => {
@@ -240,21 +244,17 @@ impl Reader<'_> {
                 let (line, column) = line_column(self.text, offset);
                 return Refusal { why: Why::NotFinite, pointer, line, column };
             }
-            return Refusal {
-                why: Why::Invalid(words(&error)),
-                pointer: String::new(),
-                line: error.line(),
-                column: error.column(),
-            };
+            let (line, column) = place(self.text, &error);
+            return Refusal { why: Why::Invalid(words(&error)), pointer: String::new(), line, column };
         }
         match problem.kind {
             Kind::Syntax => {
                 Refusal { why: Why::Invalid("not JSON".to_owned()), pointer: String::new(), line: 1, column: 1 }
             }
             Kind::String(offset, error) => {
-                let (line, column) = line_column(self.text, offset);
                 // A string has one line: an escaped one, too.
-                let column = column + error.column().saturating_sub(1);
+                let at = self.text.floor_char_boundary(offset + error.column().saturating_sub(1));
+                let (line, column) = line_column(self.text, at);
                 Refusal { why: Why::Invalid(words(&error)), pointer: String::new(), line, column }
             }
             Kind::Duplicate(key, offset) => {
@@ -452,9 +452,11 @@ fn words(error: &serde_json::Error) -> String {
     error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-fn invalid(error: &serde_json::Error) -> Error {
-    let place = Error::new(Code::JsonInvalid).with("line", error.line()).with("column", error.column());
-    place.with("problem", words(error))
+/// Where a reader stopped. It counts bytes.
+fn place(text: &str, error: &serde_json::Error) -> (usize, usize) {
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let characters = line.char_indices().take_while(|(at, _)| *at < error.column()).count();
+    (error.line(), characters)
 }
 
 #[cfg(test)]
@@ -561,6 +563,44 @@ mod tests {
             }
             (NodeValue::Number(text), Value::Number(number)) => text.parse::<f64>().ok() == number.as_f64(),
             _ => node.to_value() == *value,
+        }
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        for (text, place) in
+            [("{\"é\": x}", (1, 7)), ("[\n\"éé\", x]", (2, 7)), ("\"é", (1, 2)), ("[1,\n", (2, 0)), ("", (1, 0))]
+        {
+            let error = parse(text).unwrap_err();
+            assert_eq!(
+                (error.field("line"), error.field("column")),
+                (Some(&*place.0.to_string()), Some(&*place.1.to_string())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_where_it_stopped() {
+        for (text, pointer, line, column) in [
+            ("{\"a\":1,\n \"b\": NaN}", "/b", 2, 7),
+            ("[1, -Infinity]", "/1", 1, 5),
+            ("{\"a\": [{\"k\": 1, \"k\": 2}]}", "/a/0/k", 1, 17),
+        ] {
+            let refusal = read(text).err().unwrap();
+            assert_eq!((refusal.pointer.as_str(), refusal.line, refusal.column), (pointer, line, column), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_before_a_value_is_found_whatever_is_in_it() {
+        for key in ["a", "", "\\\\", "\\\"", "a\\\\\\\"b: ", "{\\\", \\\"", "é"] {
+            let text = format!("{{\"x\": [1], \"{key}\" \n:\t {{\"y\": 2}}}}");
+            let node = parse(&text).unwrap();
+            let value = &node.as_object().unwrap()[1].1;
+            assert_eq!(key_offset(&text, value.offset), 11, "{text}");
+            let item = &node.get("x").unwrap().as_array().unwrap()[0];
+            assert_eq!((key_offset(&text, item.offset), key_offset(&text, 0)), (item.offset, 0));
         }
     }
 
