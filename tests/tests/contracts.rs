@@ -1,9 +1,14 @@
 //! Contracts in the style of v1, whole: each loads, or is refused, with exactly the findings that `expect.json` has.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
+use signoff::Code;
 use signoff::contract::{Contract, Severity};
+use signoff::primitives::SystemClock;
+use signoff::runtime::Caller;
+use signoff_tests::{Workspace, library};
 
 fn read(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/configs").join(name);
@@ -66,4 +71,32 @@ fn the_examples_of_the_guide_load() {
         }
     }
     assert!(whole >= 4 && parts >= 18, "{whole} whole, {parts} parts");
+}
+
+/// Contexts that need a caller load with a warning, refuse a call that has none, and take one that the application vouches for.
+#[test]
+fn a_context_of_claims_waits_for_a_caller() {
+    for provider in ["http_claims", "cloud_session"] {
+        let workspace = Workspace::new();
+        let mut contract: Value = serde_json::from_str(&workspace.contract()).unwrap();
+        contract["trusted_context"] = serde_json::json!({ "provider": provider });
+        workspace.write_contract(&contract.to_string());
+        let (typed, found) = Contract::parse(&contract.to_string()).unwrap();
+        assert_eq!(typed.trusted_context.unwrap().provider.as_str(), provider);
+        assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["CONTEXT_NEEDS_CALLER"]);
+
+        let (tool, arguments) = ("billing.propose_late_fee_waiver", r#"{"invoice_id": "INV-3001", "reason": "kind"}"#);
+        let refused = workspace.json(["propose", tool, "--json", arguments]).expect(1);
+        assert_eq!(refused.error_code(), "TRUSTED_CONTEXT_UNSUPPORTED");
+
+        let folder = workspace.path("");
+        let ledger = library::ledger(&folder, "claims.db", &SystemClock);
+        let address = workspace.path("billing.db").display().to_string();
+        let runtime = library::runtime(&folder, &address, ledger, Arc::new(SystemClock));
+        let propose = |caller: Caller| library::block(runtime.propose(tool, arguments, &caller));
+        assert_eq!(propose(Caller::FromContract).unwrap_err().code(), Code::TrustedContextUnsupported);
+        let proposed = propose(Caller::trusted("acme", "a_customer")).unwrap();
+        assert_eq!(proposed.change_set.scope.tenant_id, "acme");
+        assert_eq!(proposed.change_set.principal.id, "a_customer");
+    }
 }

@@ -288,7 +288,7 @@ fn transitions(findings: &mut Findings<'_>, guard: &At<'_>) -> BTreeMap<String, 
     }
     let mut out = BTreeMap::new();
     for (from, list) in members {
-        if from.trim().is_empty() {
+        if !from.chars().any(|c| !c.is_whitespace() && c != '\u{feff}') {
             findings.report(&d::TRANSITION_FROM_REQUIRED, list.key());
         }
         let items = list.items().unwrap_or_default();

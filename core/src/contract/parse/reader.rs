@@ -60,7 +60,9 @@ impl<'n> At<'n> {
 
     /// The text, if it is a string with something in it.
     pub fn text(&self) -> Option<&'n str> {
-        self.node.as_str().filter(|text| !text.trim().is_empty())
+        // A byte order mark is white space to JavaScript, and so to v1.
+        let blank = |text: &str| text.chars().all(|c| c.is_whitespace() || c == '\u{feff}');
+        self.node.as_str().filter(|text| !blank(text))
     }
 
     pub fn boolean(&self) -> Option<bool> {

@@ -16,6 +16,7 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
         ("/strict", json!("no"), "INVALID_BOOLEAN", "="),
         ("/storage", json!("x"), "STORAGE_NOT_OBJECT", "="),
         ("/storage/sqlite_path", json!(" "), "INVALID_SQLITE_PATH", "="),
+        ("/storage/sqlite_path", json!("\u{feff}"), "INVALID_SQLITE_PATH", "="),
         ("/storage/path", json!("x"), "UNKNOWN_FIELD", "="),
         ("/capabilites", json!([]), "UNKNOWN_FIELD", "="),
         ("/signoff", json!(true), "SIGNOFF_NOT_OBJECT", "="),
