@@ -59,6 +59,13 @@ pub trait Ledger: Send + Sync + Debug {
     /// elsewhere.
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>>;
 
+    /// Records what a person did beside a shadow proposal, by compare-and-set on its last event. `None`: something else
+    /// moved it first.
+    ///
+    /// # Errors
+    /// `PROPOSAL_NOT_FOUND`, `TRANSITION_NOT_ALLOWED`.
+    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>>;
+
     /// The table that a source's receipts are recorded in; none before its first claim.
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>>;
 

@@ -25,6 +25,8 @@ pub const TABLE: &[(Event, &[State], State)] = {
         (E::Failed, &[S::PendingWorker], S::Failed),
         // The tombstone took the key at the source: the change can never land.
         (E::Tombstoned, &[S::PendingWorker], S::Canceled),
+        // What a person did, beside a shadow proposal: recorded to be compared, it moves nothing.
+        (E::HumanAction, &[S::PendingReview], S::PendingReview),
     ]
 };
 
@@ -112,6 +114,8 @@ words! {
         Failed = "failed",
         /// Its key was taken so that it never lands.
         Tombstoned = "tombstoned",
+        /// What a person did was recorded beside it.
+        HumanAction = "human_action",
     }
 }
 

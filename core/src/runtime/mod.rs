@@ -9,6 +9,7 @@ mod propose;
 mod read;
 mod replay;
 mod search;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use decide::{Approver, Seen};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
+pub use shadow::{Match, ShadowComparison, ShadowReport};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
-    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, Ledger, LedgerStats,
+    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger, LedgerStats,
     LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune, Pruned,
     ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
@@ -165,6 +165,10 @@ impl Ledger for SqliteLedger {
 
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
         self.write(move |store| write::advance(store, &advance)).await
+    }
+
+    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>> {
+        self.write(move |store| write::record_human_action(store, &action)).await
     }
 
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>> {
