@@ -11,6 +11,7 @@ pub use lists::{
 
 use crate::commands::benchmark::Benchmark;
 use crate::commands::manual::{Completions, Man};
+use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
 use crate::commands::validate::Validate;
 
@@ -79,6 +80,8 @@ pub enum Command {
     Writeback(Writeback),
     /// Prepare the database of an application's own handler
     Handler(Handler),
+    /// What an agent would have done, beside what a person did
+    Shadow(Shadow),
     /// Try the agent's door: call a tool, check the boundary
     Smoke(Smoke),
     /// Check a document of the protocol
@@ -579,6 +582,7 @@ impl Arguments {
             Command::Handler(Handler { command: HandlerCommand::Migration(migration) }) => migration.json.json,
             Command::Smoke(Smoke { command: SmokeCommand::Boundary(flag) }) => flag.json,
             Command::Smoke(Smoke { command: SmokeCommand::Call(_) }) => false,
+            Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,

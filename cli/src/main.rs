@@ -78,6 +78,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Events(events) => commands::events::run(global, events, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
+        Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),

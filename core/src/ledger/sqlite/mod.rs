@@ -27,9 +27,9 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
-    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger, LedgerStats,
-    LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune, Pruned,
-    ReceiptRecord, ReceiptsIn, Recorded, Verified,
+    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger,
+    LedgerStats, LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune,
+    Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
