@@ -196,7 +196,9 @@ pub(super) fn described(row: &[Option<String>]) -> Result<BTreeMap<Identifier, C
     let Some(text) = row.get(2 * SETTINGS.len() + 2).and_then(Option::as_deref) else { return Ok(BTreeMap::new()) };
     let types: BTreeMap<Identifier, String> = serde_json::from_str(text)
         .map_err(|_| Error::new(Code::Internal).with("detail", "the catalogue answered another shape"))?;
-    types.into_iter().map(|(column, name)| Ok((column, ColumnType::new(name)?))).collect()
+    // A search path that has another `text` makes the catalogue say which one it means: its own.
+    let bare = |name: String| name.strip_prefix("pg_catalog.").map_or_else(|| name.clone(), str::to_owned);
+    types.into_iter().map(|(column, name)| Ok((column, ColumnType::new(bare(name))?))).collect()
 }
 
 /// A type as SQL. The grammar knows some names by itself; any other of the catalogue's own is qualified, and a name that
