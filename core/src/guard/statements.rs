@@ -87,12 +87,12 @@ pub(super) fn claim_and_lock(job: &GuardJob, fingerprint: &Digest) -> Statement 
 /// says that there is a row *and* that the types are those remembered.
 pub(super) fn claim_lock_and_restore(job: &GuardJob, fingerprint: &Digest) -> Statement {
     let columns: Vec<Identifier> = job.compared().cloned().collect();
-    let within = job.dialect.within(&job.types, "(SELECT pg_catalog.count(*) FROM live)");
+    let within = job.dialect.within(&job.types, "live");
     let claim = claim_as(job, fingerprint, format!("CASE WHEN {} IS NOT NULL THEN 'in_progress' END", within.set));
     let mut params = claim.params;
     let condition = identity(job, &mut params);
     let sql = format!(
-        "WITH session AS MATERIALIZED (SELECT {}), claim AS ({} RETURNING 1), live AS MATERIALIZED (SELECT ({})::pg_catalog.text AS found, {} FROM {} WHERE {condition} AND EXISTS (SELECT 1 FROM claim) LIMIT 2{}) SELECT (SELECT pg_catalog.count(*) FROM claim)::pg_catalog.text, live.*, {} FROM session LEFT JOIN live ON true",
+        "WITH session AS MATERIALIZED (SELECT {}), claim AS ({} RETURNING 1), live AS MATERIALIZED (SELECT ({})::pg_catalog.text AS found, {} FROM {} WHERE {condition} AND EXISTS (SELECT 1 FROM claim) LIMIT 2{}) SELECT (CASE WHEN EXISTS (SELECT 1 FROM claim) THEN '1' ELSE '0' END)::pg_catalog.text, live.*, {} FROM (SELECT 1) AS always LEFT JOIN live ON true",
         within.session,
         claim.sql,
         within.proof,

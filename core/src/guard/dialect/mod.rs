@@ -331,7 +331,7 @@ impl Dialect {
     }
 
     /// What a statement of Postgres about columns of these types needs to bring its own settings along, and to prove the
-    /// types. `after` is an expression that is evaluated before the session has its own back.
+    /// types. All rows of `after` are there before the session has its own back.
     pub(super) fn within(self, types: &BTreeMap<Identifier, ColumnType>, after: &str) -> postgres::Within {
         postgres::within(types, after)
     }

@@ -66,7 +66,7 @@ pub(in crate::guard) struct Within {
     pub(in crate::guard) session: String,
     /// Sets ours. Never NULL, and evaluated after `session`, of which it needs a value.
     pub(in crate::guard) set: String,
-    /// Gives the session its own back, evaluated after the expression it is given, of which it needs a value.
+    /// Gives the session its own back, evaluated after all rows that it is given are there, of which it needs the number.
     pub(in crate::guard) restore: String,
     /// True if the columns have the types that they are taken to have.
     pub(in crate::guard) proof: String,
@@ -78,15 +78,16 @@ pub(super) fn within(types: &BTreeMap<Identifier, ColumnType>, after: &str) -> W
         heeded.iter().enumerate().map(|(n, (name, value))| write(n, name, value)).collect()
     };
     let set = all(&|n, name, value| {
-        format!(
-            "pg_catalog.set_config('{name}', (SELECT CASE WHEN s{n} IS NOT NULL THEN '{value}' END FROM session), true)"
-        )
+        format!("pg_catalog.set_config('{name}', CASE WHEN s{n} IS NOT NULL THEN '{value}' END, true)")
     });
-    let restore = all(&|n, name, _| format!("pg_catalog.set_config('{name}', session.s{n}, {after} IS NOT NULL)"));
+    let restore = all(&|n, name, _| format!("pg_catalog.set_config('{name}', s{n}, n IS NOT NULL)"));
     Within {
         session: all(&|n, name, _| format!("pg_catalog.current_setting('{name}') AS s{n}")).join(", "),
-        set: format!("pg_catalog.concat({}, {DURABLE})", set.join(", ")),
-        restore: format!("pg_catalog.concat({})", restore.join(", ")),
+        set: format!("(SELECT pg_catalog.concat({}, {DURABLE}) FROM session)", set.join(", ")),
+        restore: format!(
+            "(SELECT pg_catalog.concat({}) FROM session, (SELECT pg_catalog.count(*) AS n FROM {after}) AS waited)",
+            restore.join(", ")
+        ),
         proof: proof(types),
     }
 }
