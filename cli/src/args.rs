@@ -2,6 +2,11 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::benchmark::Benchmark;
+use crate::commands::manual::{Completions, Man};
+use crate::commands::smoke::{Smoke, SmokeCommand};
+use crate::commands::validate::Validate;
+
 /// Agents propose, people sign off, the change lands exactly once.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 outcome unknown.
@@ -57,6 +62,16 @@ pub enum Command {
     Writeback(Writeback),
     /// Prepare the database of an application's own handler
     Handler(Handler),
+    /// Try the agent's door: call a tool, check the boundary
+    Smoke(Smoke),
+    /// Check a document of the protocol
+    Validate(Validate),
+    /// Measure what a contract costs a model
+    Benchmark(Benchmark),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page, or write all of them
+    Man(Man),
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +170,8 @@ pub enum ProposalsCommand {
     Reject(Decide),
     /// Withdraw
     Cancel(Cancel),
+    /// Write the job of an approved proposal, for `apply --job` elsewhere
+    WritebackJob(WritebackJob),
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +227,26 @@ pub struct Cancel {
     /// Also an attempt that has not ended and whose lease still holds
     #[arg(long)]
     pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct WritebackJob {
+    /// The proposal, or latest
+    pub id: String,
+    /// Where to write it [default: standard output]; refused if it exists
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<String>,
+    /// Accepted for v1's scripts; a job names no runner
+    #[arg(long, default_value = "local_runner")]
+    pub runner: String,
+    /// v1's name of the project; only `local` exists without a control plane
+    #[arg(long, default_value = "local", value_parser = ["local"])]
+    pub project: String,
+    /// How long the job may be used, in seconds
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(15..=3600))]
+    pub lease_seconds: u64,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -447,6 +484,7 @@ impl Arguments {
                 ProposalsCommand::Show(show) => show.json.json,
                 ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) => decide.json.json,
                 ProposalsCommand::Cancel(cancel) => cancel.decide.json.json,
+                ProposalsCommand::WritebackJob(job) => job.json.json,
             },
             Command::Apply(apply) => apply.json.json,
             Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,
@@ -464,6 +502,11 @@ impl Arguments {
                 WritebackCommand::Grants(grants) => grants.sql.json.json,
             },
             Command::Handler(Handler { command: HandlerCommand::Migration(migration) }) => migration.json.json,
+            Command::Smoke(Smoke { command: SmokeCommand::Boundary(flag) }) => flag.json,
+            Command::Smoke(Smoke { command: SmokeCommand::Call(_) }) => false,
+            Command::Validate(validate) => validate.json.json,
+            Command::Benchmark(benchmark) => benchmark.json(),
+            Command::Completions(_) | Command::Man(_) => false,
         };
         short || self.global.format == Format::Json
     }

@@ -42,6 +42,11 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
+        Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
+        Command::Validate(validate) => commands::validate::run(validate, output),
+        Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),
+        Command::Completions(shell) => commands::manual::completions(shell),
+        Command::Man(man) => commands::manual::man(man, output),
         Command::Writeback(writeback) => commands::writeback::run(global, writeback, output).await,
     }
 }

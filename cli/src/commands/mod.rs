@@ -1,16 +1,20 @@
 //! One file per command.
 
 pub mod apply;
+pub mod benchmark;
 pub mod config;
 pub mod demo;
 pub mod handler;
+pub mod manual;
 pub mod proposals;
 pub mod propose;
 pub mod receipts;
 pub mod replay;
 pub mod shown;
+pub mod smoke;
 pub mod store;
 pub mod tools;
+pub mod validate;
 pub mod writeback;
 
 use signoff::ledger::{ProposalFilter, ProposalSummary};

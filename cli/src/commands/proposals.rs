@@ -1,14 +1,15 @@
 use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use serde_json::json;
 use signoff::error::printable;
 use signoff::ledger::{ProposalFilter, ProposalRecord};
 use signoff::protocol::State;
-use signoff::runtime::{Approver, Seen};
+use signoff::runtime::{ApplyOptions, Approver, Seen};
 use signoff::{Code, Error, Result, Runtime};
 
 use super::{latest, resolve, shown};
-use crate::args::{Decide, Global, Proposals, ProposalsCommand, ProposalsList};
+use crate::args::{Decide, Global, Proposals, ProposalsCommand, ProposalsList, WritebackJob};
 use crate::output::Output;
 use crate::setup::{Ledger, Need, operator, runtime};
 
@@ -29,6 +30,7 @@ pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) ->
             let verdict = Verdict::Cancel { take_over: cancel.resume };
             decide(&runtime, verdict, &cancel.decide, output).await
         }
+        ProposalsCommand::WritebackJob(job) => writeback_job(&runtime, job, output).await,
     }
 }
 
@@ -58,6 +60,26 @@ async fn list(runtime: &Runtime, arguments: &ProposalsList, output: &mut Output)
             object
         ));
     }
+    Ok(0)
+}
+
+async fn writeback_job(runtime: &Runtime, arguments: &WritebackJob, output: &mut Output) -> Result<u8> {
+    let id = resolve(runtime, &arguments.id).await?;
+    let mut options = ApplyOptions::default();
+    options.runner.clone_from(&arguments.runner);
+    options.lease = Duration::from_secs(arguments.lease_seconds);
+    let job = runtime.writeback_job(&id, &options).await?;
+    let Some(path) = &arguments.output else {
+        output.value(&job);
+        output.line(serde_json::to_string_pretty(&job).unwrap_or_default());
+        return Ok(0);
+    };
+    let text = serde_json::to_string_pretty(&job).unwrap_or_default() + "\n";
+    let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Error::new(Code::FileUnwritable).with("path", path).with("reason", error.kind()))?;
+    output.value(&json!({ "ok": true, "output": path, "writeback_job_id": job.writeback_job_id }));
+    output.line(format!("{} is in {path}; it may be used until {}", job.writeback_job_id, job.lease.expires_at));
+    output.line(format!("Next: signoff apply --job {path}"));
     Ok(0)
 }
 

@@ -64,7 +64,7 @@ fn arguments(runtime: &signoff::Runtime, propose: &Propose) -> Result<String> {
 }
 
 /// Made-up arguments: the first allowed value, else the minimum, else a placeholder; the demo's ids for its tables.
-fn sample(capability: &Capability) -> Value {
+pub fn sample(capability: &Capability) -> Value {
     let mut arguments = Map::new();
     for argument in &capability.args {
         let first = argument.allowed.as_ref().and_then(|allowed| allowed.first()).or(argument.minimum.as_ref());

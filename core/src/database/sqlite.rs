@@ -1,6 +1,8 @@
 //! SQLite as a source. Reads open the file read-only; a file that does not exist is never created.
 
-use std::path::{Path, PathBuf};
+mod idle;
+
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, params_from_iter};
 
+use self::idle::{Access, Idle, Kept, Lent, identity};
 use super::receipts::Found;
 use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
@@ -24,6 +27,7 @@ pub struct SqliteDatabase {
     variable: String,
     path: PathBuf,
     timeout: Duration,
+    idle: Arc<Idle>,
 }
 
 impl SqliteDatabase {
@@ -49,8 +53,13 @@ impl SqliteDatabase {
             variable: variable.to_owned(),
             path: PathBuf::from(path),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            idle: Arc::default(),
         };
-        if Path::new(path).is_file() { Ok(database) } else { Err(database.unavailable("there is no such file")) }
+        database.exists().map(|()| database)
+    }
+
+    fn exists(&self) -> Result<()> {
+        if self.path.is_file() { Ok(()) } else { Err(self.unavailable("there is no such file")) }
     }
 
     fn unavailable(&self, reason: &str) -> Error {
@@ -60,11 +69,24 @@ impl SqliteDatabase {
             .with("reason", reason)
     }
 
-    fn connect(&self, access: OpenFlags) -> Result<Connection> {
-        let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    fn connect(&self, access: Access) -> Result<Lent<'_>> {
+        self.exists()?;
+        if let Some(kept) = self.idle.take(access, &self.path) {
+            return Ok(Lent { kept: Some(kept), idle: &self.idle });
+        }
+        let file = identity(&self.path);
+        let connection = Connection::open_with_flags(&self.path, access.flags() | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .and_then(|connection| connection.busy_timeout(self.timeout).map(|()| connection))
             .map_err(|_| self.unavailable("the file cannot be opened"))?;
-        Ok(connection)
+        if access == Access::Write {
+            // The application relies on its foreign keys; a receipt must survive a power cut with its effect.
+            connection
+                .execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;")
+                .map_err(|error| self.explain(classify(&error)))?;
+        }
+        // The same before and after opening: that is the file that was opened.
+        let file = file.filter(|file| identity(&self.path).as_ref() == Some(file));
+        Ok(Lent { kept: Some(Kept { connection, access, file }), idle: &self.idle })
     }
 
     fn explain(&self, failure: Failure) -> Error {
@@ -72,12 +94,23 @@ impl SqliteDatabase {
     }
 
     fn read_blocking(&self, read: &ScopedRead, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<RowRead>> {
-        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let lent = self.connect(Access::Read)?;
+        let connection = lent.connection()?;
         *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.get_interrupt_handle());
+        let found = self.read_on(connection, read);
+        // From here on an interrupt would reach whoever has the connection next.
+        *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if found.is_ok() && connection.execute_batch("COMMIT").is_ok() {
+            lent.give_back();
+        }
+        found
+    }
+
+    fn read_on(&self, connection: &Connection, read: &ScopedRead) -> Result<Option<RowRead>> {
         let failed = |error: rusqlite::Error| self.explain(classify(&error));
         // One snapshot for the catalogue and the row.
         connection.execute_batch("BEGIN DEFERRED").map_err(failed)?;
-        let table = self.table(&connection, read)?;
+        let table = self.table(connection, read)?;
         let types: std::collections::BTreeMap<Identifier, ColumnType> = read
             .columns
             .iter()
@@ -100,7 +133,7 @@ impl SqliteDatabase {
             read.schema.quoted(),
             read.table.quoted()
         );
-        let (rows, _) = run(&connection, &Statement { sql, params }).map_err(|error| match error {
+        let (rows, _) = run(connection, &Statement { sql, params }).map_err(|error| match error {
             rusqlite::Error::FromSqlConversionFailure(index, ..) => Error::new(Code::ValueNotReadable)
                 .with("column", read.columns.get(index / 2).map_or("?", Identifier::as_str))
                 .with("reason", "its text is not UTF-8"),
@@ -197,26 +230,30 @@ impl SqliteDatabase {
 
     fn run_blocking(&self, job: GuardJob, redactor: Option<Redactor>) -> Result<Outcome> {
         let (mut guard, mut step) = Guard::start(job, redactor)?;
-        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // The application relies on its foreign keys; a receipt must survive a power cut with its effect.
-        connection
-            .execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;")
-            .map_err(|error| self.explain(classify(&error)))?;
+        let lent = self.connect(Access::Write)?;
+        let connection = lent.connection()?;
         loop {
             fault_point(&step);
             let ran = match &step {
                 Step::Begin(_) if !connection.is_autocommit() => Ok(Reply::Failed(Failure::AlreadyOpen)),
                 Step::Begin(statement) | Step::Run(statement) => {
-                    run(&connection, statement).map(|(rows, changed)| Reply::Ran { rows, changed })
+                    run(connection, statement).map(|(rows, changed)| Reply::Ran { rows, changed })
                 }
-                Step::Commit => run_plain(&connection, "COMMIT"),
+                Step::Commit => run_plain(connection, "COMMIT"),
                 Step::Rollback if connection.is_autocommit() => Ok(Reply::done(0)),
-                Step::Rollback => run_plain(&connection, "ROLLBACK"),
+                Step::Rollback => run_plain(connection, "ROLLBACK"),
                 Step::Pause(duration) => {
                     std::thread::sleep(*duration);
                     Ok(Reply::done(0))
                 }
-                Step::Done(outcome) => return Ok(self.name_source(outcome.clone())),
+                Step::Done(outcome) => {
+                    let outcome = self.name_source(outcome.clone());
+                    // What is not known may be the connection's fault.
+                    if connection.is_autocommit() && !matches!(outcome, Outcome::Unknown | Outcome::Released(_)) {
+                        lent.give_back();
+                    }
+                    return Ok(outcome);
+                }
                 Step::Effect => Ok(Reply::Failed(Failure::Other)),
             };
             step = guard.next(ran.unwrap_or_else(|error| Reply::Failed(classify(&error))));
@@ -232,10 +269,11 @@ impl SqliteDatabase {
     }
 
     fn migrate_blocking(&self, table: &ReceiptTable) -> Result<Vec<String>> {
-        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let lent = self.connect(Access::Write)?;
+        let connection = lent.connection()?;
         let failed = |error: rusqlite::Error| self.explain(classify(&error));
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        let found = receipts(&connection, table).map_err(failed)?;
+        let found = receipts(connection, table).map_err(failed)?;
         let statements = found.statements(Dialect::Sqlite, table);
         let statements = statements.map_err(|error| error.with("source", &self.source))?;
         for statement in &statements {
@@ -247,7 +285,8 @@ impl SqliteDatabase {
 
     fn check_blocking(&self, request: &CheckRequest) -> Vec<Check> {
         let told = |failure| super::check::category(failure);
-        let Ok(connection) = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+        let lent = self.connect(Access::Write);
+        let Ok(connection) = lent.as_ref().map_err(Error::clone).and_then(Lent::connection) else {
             return vec![Check::failed("connect", told(Failure::Lost))];
         };
         let mut checks = vec![Check::passed("connect", "connected")];
@@ -258,7 +297,7 @@ impl SqliteDatabase {
         }
         checks.push(Check::passed("writable", "not read-only"));
         let table = &request.receipts;
-        let found = receipts(&connection, table).map(|found| found.checks(table));
+        let found = receipts(connection, table).map(|found| found.checks(table));
         let found = found.unwrap_or_else(|error| vec![Check::failed("receipts-table", told(classify(&error)))]);
         let whole = found.iter().all(|check| check.ok);
         checks.extend(found);

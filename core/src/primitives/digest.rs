@@ -90,25 +90,25 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// A 32-byte key for HMAC-SHA256. It cannot be printed; its bytes are wiped when it goes.
 #[derive(Clone)]
-pub struct MacKey(Zeroizing<[u8; 32]>);
+pub struct MacKey(HmacKey);
 
 impl MacKey {
     /// A key from its bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(HmacKey::new(&*Zeroizing::new(bytes)))
     }
 
     /// HMAC-SHA256 over a domain label, a NUL and the message, so that a tag made for one purpose fits no other.
     #[must_use]
     pub fn tag(&self, domain: &str, message: &[u8]) -> [u8; 32] {
-        HmacKey::new(self.0.as_slice()).tag(&[domain.as_bytes(), &[0], message])
+        self.0.tag(&[domain.as_bytes(), &[0], message])
     }
 
     /// True if `tag` is the tag of the message; compared in constant time.
     #[must_use]
     pub fn verify(&self, domain: &str, message: &[u8], tag: &[u8]) -> bool {
-        HmacKey::new(self.0.as_slice()).verify(&[domain.as_bytes(), &[0], message], tag)
+        self.0.verify(&[domain.as_bytes(), &[0], message], tag)
     }
 
     /// Another key, for one named use of this one.

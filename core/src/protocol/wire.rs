@@ -19,9 +19,9 @@ pub(super) fn invalid(schema: &'static str, problem: impl Into<String>) -> Error
 /// Reads a document strictly: its JSON, its types, and that nothing in the text got lost in them.
 pub(super) fn read<T: DeserializeOwned + Serialize>(schema: &'static str, text: &str) -> Result<T> {
     let node = json::parse(text)?;
-    exact(schema, &node, "")?;
+    exact(schema, &node, Place::Document)?;
     let document: T = serde_json::from_str(text).map_err(|error| invalid(schema, problem(&error)))?;
-    faithful(schema, &node, &value_of(schema, &document)?, "")?;
+    faithful(schema, &node, &value_of(schema, &document)?, Place::Document)?;
     Ok(document)
 }
 
@@ -39,14 +39,33 @@ pub(super) fn digest_without<T: Serialize>(schema: &'static str, document: &T, m
     digest_of(&value)
 }
 
+/// Where a value stands, as it is walked to; the way is written out only for a message.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Document,
+    Member(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Document => String::new(),
+            Self::Member(parent, key) => json::pointer(&parent.pointer(), key),
+            Self::Item(parent, index) => format!("{}/{index}", parent.pointer()),
+        }
+    }
+}
+
 /// Refuses a number that reading it as a float would change.
-fn exact(schema: &'static str, node: &Node, at: &str) -> Result<()> {
+fn exact(schema: &'static str, node: &Node, at: Place<'_>) -> Result<()> {
     match &node.value {
-        NodeValue::Object(entries) => entries.iter().try_for_each(|(k, n)| exact(schema, n, &json::pointer(at, k))),
+        NodeValue::Object(entries) => entries.iter().try_for_each(|(k, n)| exact(schema, n, Place::Member(&at, k))),
         NodeValue::Array(items) => {
-            items.iter().enumerate().try_for_each(|(i, n)| exact(schema, n, &json::pointer(at, &i.to_string())))
+            items.iter().enumerate().try_for_each(|(i, n)| exact(schema, n, Place::Item(&at, i)))
         }
         NodeValue::Number(text) if !survives(text) => {
+            let at = at.pointer();
             Err(invalid(schema, format!("the number at {at} cannot be read exactly; write it as a string")))
         }
         _ => Ok(()),
@@ -64,24 +83,25 @@ fn survives(text: &str) -> bool {
 
 /// Refuses text of which the typed document kept less, or another shape: derived readers take an array for an object,
 /// an object for a word, and null for a member that is absent.
-fn faithful(schema: &'static str, node: &Node, value: &Value, at: &str) -> Result<()> {
-    let place = || if at.is_empty() { "the document".to_owned() } else { printable(at) };
+fn faithful(schema: &'static str, node: &Node, value: &Value, at: Place<'_>) -> Result<()> {
+    let place = || if matches!(at, Place::Document) { "the document".to_owned() } else { printable(&at.pointer()) };
     match (&node.value, value) {
         (NodeValue::Object(entries), Value::Object(map)) => entries.iter().try_for_each(|(key, child)| {
-            let at = json::pointer(at, key);
+            let at = Place::Member(&at, key);
+            let place = || printable(&at.pointer());
             match map.get(key) {
-                Some(value) => faithful(schema, child, value, &at),
+                Some(value) => faithful(schema, child, value, at),
                 None if child.value == NodeValue::Null => {
-                    Err(invalid(schema, format!("{} is null; leave it out", printable(&at))))
+                    Err(invalid(schema, format!("{} is null; leave it out", place())))
                 }
-                None => Err(invalid(schema, format!("{} is not a member", printable(&at)))),
+                None => Err(invalid(schema, format!("{} is not a member", place()))),
             }
         }),
         (NodeValue::Array(items), Value::Array(values)) if items.len() == values.len() => items
             .iter()
             .zip(values)
             .enumerate()
-            .try_for_each(|(i, (node, value))| faithful(schema, node, value, &json::pointer(at, &i.to_string()))),
+            .try_for_each(|(i, (node, value))| faithful(schema, node, value, Place::Item(&at, i))),
         (NodeValue::Object(_) | NodeValue::Array(_), _) => {
             Err(invalid(schema, format!("{} has the wrong shape", place())))
         }

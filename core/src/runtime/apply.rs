@@ -121,6 +121,23 @@ impl Runtime {
         self.apply(&job.proposal_id, options).await
     }
 
+    /// The job of an approved proposal, to be handed to another runner on this ledger: [`Self::apply_job`] there accepts
+    /// it until its lease ends, and only as long as it says what the proposal says. It claims nothing.
+    ///
+    /// # Errors
+    /// `PROPOSAL_NOT_FOUND`, `PROPOSAL_NOT_APPROVED`, `APPROVAL_EXPIRED`, `ENGINE_NOT_AVAILABLE`.
+    pub async fn writeback_job(&self, proposal_id: &str, options: &ApplyOptions) -> Result<WritebackJob> {
+        check_name("a runner", &options.runner)?;
+        let record = self.ledger.load(proposal_id).await?;
+        let now = self.clock.now();
+        if record.state != State::Approved {
+            let error = Error::new(Code::ProposalNotApproved).with("proposal", record.id());
+            return Err(error.with("state", record.state));
+        }
+        self.approval_holds(&record, now)?;
+        self.derive_job(&record, options, now)
+    }
+
     /// Resolves an unknown outcome so that the change never lands, if it has not.
     pub(super) async fn tombstone(&self, proposal_id: &str, actor: &str, take_over: bool) -> Result<Applied> {
         let runtime = self.clone();

@@ -40,7 +40,13 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     databases: BTreeMap<String, Arc<dyn Database>>,
+    /// The SQLite sources that were opened, by source and variable: they keep connections between calls.
+    #[cfg(feature = "sqlite")]
+    files: Arc<Files>,
 }
+
+#[cfg(feature = "sqlite")]
+type Files = std::sync::Mutex<BTreeMap<(String, String), (Secret, crate::database::SqliteDatabase)>>;
 
 impl Runtime {
     /// A runtime on the system's clock, randomness and environment.
@@ -53,6 +59,8 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             databases: BTreeMap::new(),
+            #[cfg(feature = "sqlite")]
+            files: Arc::default(),
         }
     }
 
@@ -103,8 +111,27 @@ impl Runtime {
     fn database(&self, source: &Source, variable: &str) -> Result<Arc<dyn Database>> {
         match self.databases.get(&source.name) {
             Some(database) => Ok(Arc::clone(database)),
+            #[cfg(feature = "sqlite")]
+            None if source.engine == Engine::Sqlite => self.file(source, variable),
             None => open_database(source, variable, &self.environment),
         }
+    }
+
+    /// The file of a source, opened once for as long as its address stays.
+    #[cfg(feature = "sqlite")]
+    fn file(&self, source: &Source, variable: &str) -> Result<Arc<dyn Database>> {
+        let address = address(source, variable, &self.environment)?;
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let place = (source.name.clone(), variable.to_owned());
+        if let Some((known, database)) = files.get(&place)
+            && known.expose() == address.expose()
+        {
+            return Ok(Arc::new(database.clone()));
+        }
+        let timeout = source.statement_timeout_ms.map(Duration::from_millis);
+        let database = crate::database::SqliteDatabase::open(&source.name, variable, &address, timeout)?;
+        files.insert(place, (address, database.clone()));
+        Ok(Arc::new(database))
     }
 
     /// Accepts that the contract names another receipts table for a source than the ledger has recorded, if nothing of
@@ -227,10 +254,14 @@ fn write_variable(source: &Source) -> Result<&str> {
     })
 }
 
-fn open_database(source: &Source, variable: &str, environment: &Environment) -> Result<Arc<dyn Database>> {
-    let address = environment.get(variable).map(Secret::new).ok_or_else(|| {
+fn address(source: &Source, variable: &str, environment: &Environment) -> Result<Secret> {
+    environment.get(variable).map(Secret::new).ok_or_else(|| {
         Error::new(Code::SourceCredentialMissing).with("source", &source.name).with("variable", variable)
-    })?;
+    })
+}
+
+fn open_database(source: &Source, variable: &str, environment: &Environment) -> Result<Arc<dyn Database>> {
+    let address = address(source, variable, environment)?;
     let timeout = source.statement_timeout_ms.map(Duration::from_millis);
     match source.engine {
         #[cfg(feature = "sqlite")]
