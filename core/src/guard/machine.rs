@@ -243,6 +243,7 @@ impl Guard {
     }
 
     /// Did statements go out together, and were they refused so?
+    #[cfg(feature = "handler")]
     pub(crate) fn together(&self) -> (bool, bool) {
         (self.together, self.refused)
     }
