@@ -21,7 +21,7 @@ pub async fn run(global: &Global, replay: &Replay, output: &mut Output) -> Resul
         }
         ReplayCommand::Export(wanted) => {
             let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
-            export::replay(&runtime, wanted, output).await
+            export::replay(global, &runtime, wanted, output).await
         }
     }
 }
