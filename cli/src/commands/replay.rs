@@ -72,8 +72,8 @@ fn writeback(story: &Story, output: &mut Output) {
             ReceiptStatus::Failed => "failed",
             ReceiptStatus::Canceled => "canceled: it never lands",
         };
-        output.line(format!("  {status} ({} rows)", receipt.rows_affected));
-        output.line(format!("  receipt {}", receipt.receipt_hash));
+        output.line(format!("  {status} ({} rows), receipt", receipt.rows_affected));
+        output.line(format!("  {}", receipt.receipt_hash));
     }
     if story.receipts.is_empty() {
         output.line(format!("  none: the proposal is {}", story.state));
