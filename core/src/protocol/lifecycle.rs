@@ -179,6 +179,7 @@ mod tests {
             "pending_worker conflict conflict",
             "pending_worker failed failed",
             "pending_worker tombstoned canceled",
+            "pending_review human_action pending_review",
         ];
         let mut found = Vec::new();
         for state in State::ALL {
@@ -193,7 +194,7 @@ mod tests {
         let mut expected: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         expected.sort();
         assert_eq!(found, expected);
-        assert_eq!(State::ALL.len() * Event::ALL.len(), 110);
+        assert_eq!(State::ALL.len() * Event::ALL.len(), 120);
     }
 
     #[test]
