@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod output;
 mod setup;
+mod table;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,10 @@ use crate::args::{Arguments, Command};
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return usage(&refused),
+    };
     let mut output = Output::new(arguments.json());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
@@ -29,6 +33,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// What clap refused: in its own words for people, and as an error with its code for programs.
+fn usage(refused: &clap::Error) -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let carries_input = words.iter().any(|word| word == "propose");
+    let wanted = words.iter().any(|word| word == "--format=json" || (word == "--json" && !carries_input))
+        || words.windows(2).any(|pair| matches!(pair, [flag, form] if flag == "--format" && form == "json"));
+    let code = u8::try_from(refused.exit_code()).unwrap_or(2);
+    if code != 0 && wanted {
+        let text = refused.to_string();
+        let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
+        let (problem, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+        let hint = rest.lines().map(str::trim).find(|line| line.starts_with("tip:")).unwrap_or("see --help");
+        let problem = problem.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        let error = signoff::Error::new(signoff::Code::Usage).with("problem", problem);
+        Output::new(true).error(&error.with("hint", hint.trim_start_matches("tip: ")));
+    } else {
+        // A reader that went away is not an error.
+        let _ = refused.print();
+    }
+    ExitCode::from(code)
+}
+
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
     match &arguments.command {
@@ -40,6 +66,10 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Apply(apply) => commands::apply::run(global, apply, output).await,
         Command::Replay(replay) => commands::replay::run(global, replay, output).await,
         Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
+        Command::Evidence(evidence) => commands::evidence::run(global, evidence, output).await,
+        Command::QueryAudit(audit) => commands::query_audit::run(global, audit, output).await,
+        Command::Activity(activity) => commands::activity::run(global, activity, output).await,
+        Command::Events(events) => commands::events::run(global, events, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod library;
 pub mod mutants;
 pub mod pooler;
+pub mod scale;
 pub mod shop;
 pub mod source;
 mod workspace;

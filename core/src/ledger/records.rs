@@ -292,28 +292,6 @@ pub struct EvidenceRecord {
     pub audit: Value,
 }
 
-/// Which proposals to list.
-#[derive(Debug, Clone, Default)]
-pub struct ProposalFilter {
-    /// Only this state.
-    pub state: Option<State>,
-    /// Only those made before this event (keyset paging, newest first).
-    pub before_seq: Option<u64>,
-    /// At most so many; 0 is 20, and never more than 200.
-    pub limit: u32,
-}
-
-/// Which receipts to list.
-#[derive(Debug, Clone, Default)]
-pub struct ReceiptFilter {
-    /// Only of this proposal.
-    pub proposal_id: Option<String>,
-    /// Only those recorded before this event.
-    pub before_seq: Option<u64>,
-    /// At most so many; 0 is 20, and never more than 200.
-    pub limit: u32,
-}
-
 /// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProposalSummary {
@@ -376,6 +354,28 @@ pub struct Verified {
     pub checkpoint: Checkpoint,
     /// Proposals checked.
     pub proposals: u64,
+}
+
+/// What to forget.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Terminal proposals whose last event is older than this.
+    pub before: Instant,
+    /// When.
+    pub at: Instant,
+    /// Who does it.
+    pub actor: String,
+    /// Only count: nothing is changed.
+    pub rehearse: bool,
+}
+
+/// What was forgotten, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Proposals.
+    pub proposals: u64,
+    /// Their events; the hashes are kept.
+    pub events: u64,
 }
 
 /// Counts and sizes.

@@ -13,6 +13,8 @@ mod scalar;
 mod secret;
 
 pub use self::hmac::HmacKey;
+#[cfg(feature = "sqlite")]
+pub(crate) use canonical::escape;
 pub use canonical::{canonical, canonical_number};
 pub use clock::{Clock, SystemClock};
 pub use decimal::compare_decimals;

@@ -4,9 +4,11 @@ mod apply;
 mod arguments;
 mod context;
 mod decide;
+mod markdown;
 mod propose;
 mod read;
 mod replay;
+mod search;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! `make bench`: the numbers that people rely on, each beside its baseline in the same run.
 
 mod handler;
+mod ledger;
 mod postgres;
 mod propose;
 
@@ -35,6 +36,10 @@ fn main() {
     }
     if wanted("handler") {
         handler::run();
+    }
+    // Minutes, most of them to make it: only if it is asked for.
+    if only.as_deref() == Some("ledger") {
+        ledger::run();
     }
     if wanted("postgres") {
         postgres::run();
