@@ -202,7 +202,7 @@ catalogue! {
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";
     AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, take it over with `apply {proposal} --resume`, or withdraw it with `proposals cancel {proposal} --resume`";
-    FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` was taken over by a later one";
+    FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` no longer holds its lease, and what it did is not recorded", "`signoff apply {proposal}` asks the source how it ended";
     RowBusy = "ROW_BUSY", Operator, 409, Failed, again, "another change to the same row is being applied: `{other}`";
     ExecutorNotAvailable = "EXECUTOR_NOT_AVAILABLE", Operator, 501, Refused, once, "executor `{executor}` of type {type} is not in this build; the proposal stays approved";
     ConfirmationRequired = "CONFIRMATION_REQUIRED", Operator, 400, Usage, once, "{what} needs a confirmation", "{how}";

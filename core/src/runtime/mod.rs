@@ -4,11 +4,13 @@ mod apply;
 mod arguments;
 mod context;
 mod decide;
+mod lease;
 mod markdown;
 mod propose;
 mod read;
 mod replay;
 mod search;
+mod worker;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ pub use decide::{Approver, Seen};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
+pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
