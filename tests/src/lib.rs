@@ -2,6 +2,7 @@
 //! either engine; the application's table for the guard alone; a throwaway Postgres server.
 
 pub mod cluster;
+pub mod gate;
 pub mod library;
 pub mod mutants;
 pub mod pooler;

@@ -211,6 +211,7 @@ catalogue! {
     LedgerNotFound = "LEDGER_NOT_FOUND", Operator, 404, Failed, once, "no ledger at {path}", "name it with --store; `signoff propose` makes one";
     LedgerUnavailable = "LEDGER_UNAVAILABLE", Operator, 503, Failed, again, "the ledger at {path} cannot be used: {reason}";
     LedgerBusy = "LEDGER_BUSY", Operator, 503, Failed, again, "the ledger at {path} stayed locked for 30 seconds";
+    WebhookCursorMismatch = "WEBHOOK_CURSOR_MISMATCH", Operator, 409, Refused, once, "{path} does not belong to this ledger as it is: it was kept for another one, or for a later copy of this one", "--since SEQ says from where to go on; whoever receives tells events apart by webhook-id";
     LedgerHeld = "LEDGER_HELD", Operator, 409, Refused, once, "the ledger at {path} is held by {holder}", "stop that process first, or name another ledger with --store";
     LedgerOpenWork = "LEDGER_OPEN_WORK", Operator, 409, Refused, once, "the ledger at {path} has {work}", "decide, apply or cancel it first; `--force` gives it up, and what became of an unresolved change is then known to its source alone";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";

@@ -10,9 +10,9 @@ mod propose;
 mod read;
 mod replay;
 mod search;
-mod worker;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use apply::{Applied, ApplyOptions, Ending};
 pub use context::{Caller, Environment};

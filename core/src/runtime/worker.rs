@@ -335,8 +335,7 @@ impl Desk {
             return Due::At(moment + end.since(clock));
         }
         // An older change to the row that waits goes first. If it is not open any more, the end of this pass forgets it.
-        if let Some((_, older)) =
-            self.waiting.iter().find(|(seq, waiting)| **seq < work.seq && waiting.row == work.row)
+        if let Some((_, older)) = self.waiting.iter().find(|(seq, waiting)| **seq < work.seq && waiting.row == work.row)
         {
             return Due::At(older.until.max(moment));
         }

@@ -29,8 +29,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, Ledger, LedgerStats,
-    LoggedEvent, Named, NewProposal, NewRead, OpenWork, Page, PageRequest, ProposalRecord, ProposalSummary, Prune, Pruned,
-    ReceiptRecord, ReceiptsIn, Recorded, Verified,
+    LoggedEvent, Named, NewProposal, NewRead, OpenWork, Page, PageRequest, ProposalRecord, ProposalSummary, Prune,
+    Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;

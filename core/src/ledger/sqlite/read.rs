@@ -130,7 +130,8 @@ impl StoredProposal {
 pub(super) const OPEN_WORK: &str = "SELECT p.seq, p.proposal_id, s.standing, s.last_seq, s.row_key FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.state = ?1 AND s.seq > ?2 ORDER BY s.seq LIMIT ?3";
 
 pub(super) fn open_work(store: &Store, state: State, after: u64, limit: u32) -> Result<Vec<OpenWork>> {
-    let lease = |text: String| serde_json::from_str(&text).ok().and_then(|standing: Standing| standing.lease_expires_at);
+    let lease =
+        |text: String| serde_json::from_str(&text).ok().and_then(|standing: Standing| standing.lease_expires_at);
     let mut statement = store.connection.prepare_cached(OPEN_WORK).failed()?;
     let rows = statement.query_map(params![state.as_str(), after, limit], |row| {
         Ok(OpenWork {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::chain::{Draft, Head, Sealed, append, head, standing_text, within, tampered};
+use super::chain::{Draft, Head, Sealed, append, head, standing_text, tampered, within};
 use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
 use super::receipt_table;
 use super::{Failed, Store};
