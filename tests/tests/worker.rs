@@ -1,7 +1,7 @@
 //! Workers: several at once, killed, overtaken, told to stop. Effects are counted by a trigger.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use signoff::primitives::{Clock, Instant, SystemClock};
 use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Next, Report, Seen, Worker, WorkerOptions};
 use signoff_tests::gate::{Gated, Stop};
 use signoff_tests::library::{block, ledger, runtime};
-use signoff_tests::{Engine, Workspace, binary, on_each_engine, rounds, skip};
+use signoff_tests::{Engine, Workspace, on_each_engine, rounds, skip};
 
 on_each_engine!(
     killed_while_it_waits_another_takes_over,
