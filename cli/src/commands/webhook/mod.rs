@@ -116,9 +116,13 @@ pub async fn run(runtime: &Runtime, wanted: &EventsWebhook, output: &mut Output)
         Some(mark) => mark.await?,
         None => cursor.read(runtime).await?,
     };
-    let outbox = Outbox::begin(runtime, mark).await?;
+    let mut outbox = Outbox::begin(runtime, mark).await?;
     if wanted.dry_run {
         return rehearse(runtime, outbox, &sender, output).await;
+    }
+    if wanted.since.is_some() {
+        // Kept even if there is nothing to send from there.
+        outbox.touch();
     }
     let mut delivery = Delivery { runtime, wanted, cursor, outbox, sender, log, delivered: 0, saved: Moment::now() };
     delivery.run().await?;
@@ -184,7 +188,13 @@ impl Delivery<'_> {
         loop {
             let more = self.wanted.follow || self.outbox.reached() < end;
             if !stopping && more && self.outbox.has_room() {
-                self.outbox.read(self.runtime).await?;
+                match self.outbox.read(self.runtime).await {
+                    Err(error) if self.wanted.follow && error.retryable() => {
+                        self.log.write(Level::Error, "the ledger cannot be read", json!({ "code": error.code() }));
+                        tokio::time::sleep(interval).await;
+                    }
+                    read => read?,
+                }
             }
             let now = Moment::now();
             while !stopping && sending.len() < usize::from(self.wanted.concurrency) {

@@ -152,6 +152,11 @@ impl Outbox {
         self.dirty
     }
 
+    /// There is something to keep.
+    pub fn touch(&mut self) {
+        self.dirty = true;
+    }
+
     pub fn clean(&mut self) {
         self.dirty = false;
     }
