@@ -4,15 +4,17 @@ mod lists;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::benchmark::Benchmark;
-use crate::commands::manual::{Completions, Man};
-use crate::commands::smoke::{Smoke, SmokeCommand};
-use crate::commands::validate::Validate;
-use crate::commands::worker::{Work, WorkCommand};
 pub use lists::{
     Activity, ActivityCommand, Events, EventsCommand, EventsTail, Evidence, EvidenceCommand, Export, ExportForm,
     ProposalsList, QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
 };
+
+use crate::commands::benchmark::Benchmark;
+use crate::commands::manual::{Completions, Man};
+use crate::commands::shadow::Shadow;
+use crate::commands::smoke::{Smoke, SmokeCommand};
+use crate::commands::validate::Validate;
+use crate::commands::worker::{Work, WorkCommand};
 
 /// Agents propose, people sign off, the change lands exactly once.
 ///
@@ -43,6 +45,8 @@ pub struct Global {
 pub enum Format {
     Human,
     Json,
+    /// For `config validate`: a log that code scanners read
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +83,8 @@ pub enum Command {
     Writeback(Writeback),
     /// Prepare the database of an application's own handler
     Handler(Handler),
+    /// What an agent would have done, beside what a person did
+    Shadow(Shadow),
     /// Try the agent's door: call a tool, check the boundary
     Smoke(Smoke),
     /// Check a document of the protocol
@@ -129,6 +135,34 @@ pub struct Config {
 pub enum ConfigCommand {
     /// Check the contract and say what is wrong, where, and what to do
     Validate(JsonFlag),
+    /// Print the contract, with everything masked that looks like a credential
+    Show(ConfigShow),
+    /// Take out what has no effect, as a diff; writes only if told to
+    Migrate(ConfigMigrate),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigShow {
+    /// Accepted for v1's scripts; nothing is ever shown otherwise
+    #[arg(long)]
+    pub redacted: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigMigrate {
+    /// Write the result in place; the old file stays beside it as FILE.bak.TIME
+    #[arg(long, conflicts_with = "output")]
+    pub write: bool,
+    /// Write the result to a new file
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<String>,
+    /// Accepted for v1's scripts; --write alone is enough
+    #[arg(long, hide = true)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -510,7 +544,11 @@ impl Arguments {
     pub fn json(&self) -> bool {
         let short = match &self.command {
             Command::Demo(demo) => demo.json.json,
-            Command::Config(Config { command: ConfigCommand::Validate(flag) }) => flag.json,
+            Command::Config(Config { command }) => match command {
+                ConfigCommand::Validate(flag) => flag.json,
+                ConfigCommand::Show(show) => show.json.json,
+                ConfigCommand::Migrate(migrate) => migrate.json.json,
+            },
             Command::Tools(Tools { command: ToolsCommand::List(list) }) => list.json.json,
             Command::Tools(Tools { command: ToolsCommand::Preview(flag) }) => flag.json,
             Command::Propose(_) => false,
@@ -555,6 +593,7 @@ impl Arguments {
             Command::Handler(Handler { command: HandlerCommand::Migration(migration) }) => migration.json.json,
             Command::Smoke(Smoke { command: SmokeCommand::Boundary(flag) }) => flag.json,
             Command::Smoke(Smoke { command: SmokeCommand::Call(_) }) => false,
+            Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, Config, ConfigCommand, Format};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -58,6 +58,12 @@ fn usage(refused: &clap::Error) -> ExitCode {
 
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
+    let scanned = matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
+    if global.format == Format::Sarif && !scanned {
+        return Err(signoff::Error::new(signoff::Code::Usage)
+            .with("problem", "--format sarif is for `signoff config validate`")
+            .with("hint", "use --format json"));
+    }
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(demo, output).await,
         Command::Config(config) => commands::config::run(global, config, output),
@@ -74,6 +80,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Events(events) => commands::events::run(global, events, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
+        Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),

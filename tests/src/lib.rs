@@ -2,9 +2,11 @@
 //! either engine; the application's table for the guard alone; a throwaway Postgres server.
 
 pub mod cluster;
+pub mod fuzz;
 pub mod gate;
 pub mod library;
 pub mod mutants;
+pub mod pages;
 pub mod pooler;
 pub mod scale;
 pub mod shop;

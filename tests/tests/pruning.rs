@@ -174,7 +174,8 @@ fn what_something_open_needs_is_kept() {
     // Another proposal for the row of the second one is open, and has to learn of it.
     let arguments = r#"{"invoice_id":"INV-2","amount_cents":500,"reason":"kind"}"#;
     workspace.json(["propose", "billing.propose_account_credit", "--json", arguments]).expect(0);
-    std::thread::sleep(Duration::from_millis(1100));
+    // Ages are counted in whole seconds: after two, everything is older than one.
+    std::thread::sleep(Duration::from_millis(2100));
     let pruned = |arguments: &[&str]| {
         let mut all = vec!["store", "prune", "--older-than", "1s"];
         all.extend(arguments);

@@ -16,6 +16,7 @@ pub mod propose;
 pub mod query_audit;
 pub mod receipts;
 pub mod replay;
+pub mod shadow;
 pub mod shown;
 pub mod smoke;
 pub mod store;

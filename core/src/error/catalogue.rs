@@ -199,6 +199,8 @@ catalogue! {
     ActorInvalid = "ACTOR_INVALID", Operator, 400, Usage, once, "{what} needs a name: not empty, without control characters, not a credential";
     SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it", "somebody else has to decide; a terminal takes --actor";
     ShadowWritebackDisabled = "SHADOW_WRITEBACK_DISABLED", Operator, 409, Refused, once, "`{proposal}` is a shadow proposal: it is compared, never approved or applied";
+    NotShadowProposal = "NOT_SHADOW_PROPOSAL", Operator, 409, Refused, once, "`{proposal}` is no shadow proposal: it is decided, not compared", "mode `shadow` in the contract makes them";
+    HumanPatchInvalid = "HUMAN_PATCH_INVALID", Operator, 400, Usage, once, "the patch is not what a person did: {problem}", "a JSON object of columns and the values they were given, such as {example}";
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";
     AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, take it over with `apply {proposal} --resume`, or withdraw it with `proposals cancel {proposal} --resume`";

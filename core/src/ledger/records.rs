@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Code, Error, Result};
 use crate::guard::{ColumnType, ReceiptTable};
 use crate::primitives::{Digest, Identifier, Instant};
-use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
+use crate::protocol::{ChangeSet, Columns, Event, ExecutionReceipt, State, WritebackJob};
 
 /// A read to be recorded: its evidence if it was answered, and its audit in any case.
 #[derive(Debug, Clone)]
@@ -158,6 +158,32 @@ impl ReceiptsIn {
             .with("configured", self.table.sql())
             .with("why", why)
     }
+}
+
+/// What a person did on the row of a shadow proposal, to be recorded.
+#[derive(Debug, Clone)]
+pub struct HumanAction {
+    /// The proposal.
+    pub proposal_id: String,
+    /// The last event the caller saw.
+    pub expected_seq: u64,
+    /// Who did it.
+    pub actor: String,
+    /// When it was recorded.
+    pub at: Instant,
+    /// What they did.
+    pub did: HumanChange,
+}
+
+/// What a person changed, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HumanChange {
+    /// The columns they wrote, and what.
+    pub patch: Columns,
+    /// What they say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 /// A receipt to be recorded.

@@ -1,7 +1,5 @@
 //! Canonical JSON: RFC 8785 (JCS), written from the rules in its section 3.
 
-use std::io::Write as _;
-
 use serde_json::Value;
 
 use super::scalar::MAX_SAFE_INTEGER;
@@ -20,12 +18,12 @@ use crate::error::{Code, Error, Result};
 /// ```
 pub fn canonical(value: &Value) -> Result<String> {
     let mut out = Vec::with_capacity(256);
-    write_value(value, &mut out)?;
+    write(value, &mut out)?;
     // Only ASCII was put between texts.
     String::from_utf8(out).map_err(|_| Error::new(Code::Internal).with("detail", "canonical JSON is not text"))
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<()> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -35,8 +33,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
                 if integer.unsigned_abs() > MAX_SAFE_INTEGER {
                     return Err(Code::NumberNotExact.into());
                 }
-                // Writing into a Vec cannot fail.
-                let _ = write!(out, "{integer}");
+                out.extend_from_slice(integer.to_string().as_bytes());
             } else if number.is_u64() {
                 return Err(Code::NumberNotExact.into());
             } else {
@@ -50,7 +47,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
                 if index > 0 {
                     out.push(b',');
                 }
-                write_value(item, out)?;
+                write(item, out)?;
             }
             out.push(b']');
         }
@@ -58,12 +55,13 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
             out.push(b'{');
             let mut first = true;
             let mut entry = |(key, item): (&String, &Value)| {
-                if !std::mem::take(&mut first) {
+                if !first {
                     out.push(b',');
                 }
+                first = false;
                 escape(key, out);
                 out.push(b':');
-                write_value(item, out)
+                write(item, out)
             };
             // The map is in the order of UTF-8, which is that of UTF-16 up to U+D7FF: all but few keys.
             if map.keys().all(|key| key.bytes().all(|byte| byte < 0xee)) {

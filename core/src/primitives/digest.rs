@@ -104,7 +104,7 @@ impl MacKey {
     /// A key from its bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(HmacKey::new(&*Zeroizing::new(bytes)))
+        Self(HmacKey::new(Zeroizing::new(bytes).as_slice()))
     }
 
     /// HMAC-SHA256 over a domain label, a NUL and the message, so that a tag made for one purpose fits no other.

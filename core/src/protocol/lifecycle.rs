@@ -27,6 +27,8 @@ pub const TABLE: &[(Event, &[State], State)] = {
         (E::Failed, &[S::PendingWorker], S::Failed),
         // The tombstone took the key at the source: the change can never land.
         (E::Tombstoned, &[S::PendingWorker], S::Canceled),
+        // What a person did, beside a shadow proposal: recorded to be compared, it moves nothing.
+        (E::HumanAction, &[S::PendingReview], S::PendingReview),
     ]
 };
 
@@ -116,6 +118,8 @@ words! {
         Failed = "failed",
         /// Its key was taken so that it never lands.
         Tombstoned = "tombstoned",
+        /// What a person did was recorded beside it.
+        HumanAction = "human_action",
     }
 }
 
@@ -194,7 +198,7 @@ mod tests {
         let mut expected: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         expected.sort();
         assert_eq!(found, expected);
-        assert_eq!(State::ALL.len() * Event::ALL.len(), 120);
+        assert_eq!(State::ALL.len() * Event::ALL.len(), 130);
     }
 
     #[test]

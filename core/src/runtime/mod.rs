@@ -10,6 +10,7 @@ mod propose;
 mod read;
 mod replay;
 mod search;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -20,6 +21,7 @@ pub use decide::{Approver, Seen};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
+pub use shadow::{Match, ShadowComparison, ShadowReport};
 pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;

@@ -53,20 +53,15 @@ fn at_every_write(file: &str, settled: impl Fn(&Workspace)) {
     let workspace = Workspace::new();
     shim(&workspace);
     let mut fired = 0;
-    let commands: [&dyn Fn(&Workspace) -> Vec<String>; 3] = [
-        &|_| PROPOSE.map(str::to_owned).to_vec(),
-        &|_| ["proposals", "approve", "latest", "--yes", "--actor", "dana"].map(str::to_owned).to_vec(),
-        &|_| ["apply", "latest", "--resume"].map(str::to_owned).to_vec(),
-    ];
-    for (step, command) in commands.iter().enumerate() {
+    let commands: [&[&str]; 3] =
+        [&PROPOSE, &["proposals", "approve", "latest", "--yes", "--actor", "dana"], &["apply", "latest", "--resume"]];
+    for (step, arguments) in commands.into_iter().enumerate() {
         let saved = save(&workspace);
-        let arguments = command(&workspace);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         for on in [true, false] {
             // A failure once in a while is rarer than a full disk: fewer of them by default.
             for n in (1..).step_by(if on { 1 } else { rounds(3, 1) as usize }) {
                 restore(&workspace, &saved);
-                let Some(ran) = failing(&workspace, file, n, on, &arguments) else { break };
+                let Some(ran) = failing(&workspace, file, n, on, arguments) else { break };
                 fired += 1;
                 let at = format!("{arguments:?}, write {n} to {file}, on: {on}\n{}{}", ran.out, ran.err);
                 assert!(matches!(ran.code, 0 | 1 | 5), "exit {}: {at}", ran.code);
@@ -89,7 +84,7 @@ fn at_every_write(file: &str, settled: impl Fn(&Workspace)) {
                     assert!(state != "approved" || effects == 0, "an effect of which the ledger knew nothing: {at}");
                 }
                 // With room again it goes on.
-                let again = workspace.json(arguments.clone());
+                let again = workspace.json(arguments.iter().copied());
                 // A sync that failed leaves open whether its step is recorded. If it is, there is nothing to approve.
                 let done = step == 1 && again.code == 2 && states(&workspace) == ["approved"];
                 assert!(again.code == 0 || done, "it does not go on: {at}\n{}{}", again.out, again.err);
@@ -100,7 +95,7 @@ fn at_every_write(file: &str, settled: impl Fn(&Workspace)) {
             }
         }
         restore(&workspace, &saved);
-        workspace.json(arguments).expect(0);
+        workspace.json(arguments.iter().copied()).expect(0);
     }
     assert!(fired > 20, "only {fired} writes failed");
     settled(&workspace);
