@@ -14,6 +14,7 @@ use crate::commands::manual::{Completions, Man};
 use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
 use crate::commands::validate::Validate;
+use crate::commands::worker::{Work, WorkCommand};
 
 /// Agents propose, people sign off, the change lands exactly once.
 ///
@@ -64,6 +65,8 @@ pub enum Command {
     Proposals(Proposals),
     /// Apply an approved proposal, at most once
     Apply(Apply),
+    /// Apply what is approved, as it comes
+    Worker(Work),
     /// Tell what happened, from the ledger alone
     Replay(Replay),
     /// List and show receipts
@@ -289,7 +292,7 @@ pub struct WritebackJob {
 #[derive(Debug, Args)]
 pub struct Apply {
     /// The proposal, or latest: the newest of all
-    #[arg(group = "which", required_unless_present_any = ["proposal", "job"])]
+    #[arg(group = "which", required_unless_present_any = ["proposal", "job", "all_approved"])]
     pub id: Option<String>,
     /// The proposal
     #[arg(long, value_name = "ID", group = "which")]
@@ -297,6 +300,12 @@ pub struct Apply {
     /// A job file: applied only if it says what its approved proposal says
     #[arg(long, value_name = "FILE", group = "which")]
     pub job: Option<String>,
+    /// Everything that is approved, and every attempt whose lease lapsed: once, then a summary
+    #[arg(long, group = "which", conflicts_with_all = ["dry_run", "resume"])]
+    pub all_approved: bool,
+    /// Attempts at a time
+    #[arg(long, value_name = "N", requires = "all_approved", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
     /// Rehearse on the live row and roll back
     #[arg(long)]
     pub dry_run: bool,
@@ -554,6 +563,7 @@ impl Arguments {
                 ProposalsCommand::WritebackJob(job) => job.json.json,
             },
             Command::Apply(apply) => apply.json.json,
+            Command::Worker(Work { command: WorkCommand::Run(run) }) => run.json.json,
             Command::Replay(replay) => match &replay.command {
                 ReplayCommand::List(list) => list.paging.json.json,
                 ReplayCommand::Show(show) => show.json.json,
@@ -568,6 +578,7 @@ impl Arguments {
             Command::Activity(Activity { command: ActivityCommand::Search(search) }) => search.paging.json.json,
             Command::Events(Events { command: EventsCommand::List(list) }) => list.paging.json.json,
             Command::Events(Events { command: EventsCommand::Tail(tail) }) => tail.json.json,
+            Command::Events(Events { command: EventsCommand::Webhook(webhook) }) => webhook.json.json,
             Command::Receipts(receipts) => match &receipts.command {
                 ReceiptsCommand::List(list) => list.paging.json.json,
                 ReceiptsCommand::Show(show) => show.json.json,

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod output;
+mod service;
 mod setup;
 mod table;
 
@@ -81,6 +82,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Propose(propose) => commands::propose::run(global, propose, output).await,
         Command::Proposals(proposals) => commands::proposals::run(global, proposals, output).await,
         Command::Apply(apply) => commands::apply::run(global, apply, output).await,
+        Command::Worker(work) => commands::worker::run(global, work, output).await,
         Command::Replay(replay) => commands::replay::run(global, replay, output).await,
         Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
         Command::Evidence(evidence) => commands::evidence::run(global, evidence, output).await,

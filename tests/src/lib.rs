@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod fuzz;
+pub mod gate;
 pub mod library;
 pub mod mutants;
 pub mod pages;

@@ -9,6 +9,7 @@ use signoff::protocol::{ReceiptStatus, State};
 use signoff::{Code, Error, Result};
 
 use super::JsonFlag;
+use crate::commands::webhook::EventsWebhook;
 
 /// Which page, and how to answer.
 #[derive(Debug, Args)]
@@ -418,4 +419,7 @@ pub enum EventsCommand {
     List(Anything),
     /// The last events, oldest first, and what comes after them
     Tail(EventsTail),
+    /// Send events to an endpoint, at least once each
+    #[command(visible_alias = "push")]
+    Webhook(Box<EventsWebhook>),
 }

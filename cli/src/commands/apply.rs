@@ -7,13 +7,16 @@ use signoff::protocol::WritebackJob;
 use signoff::runtime::{Applied, ApplyOptions, Ending};
 use signoff::{Code, Error, Result};
 
-use super::resolve;
+use super::{apply_all, resolve};
 use crate::args::{Apply, Global};
 use crate::output::Output;
 use crate::setup::{Ledger, Need, read_input, runtime};
 
 pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Existing, output)?;
+    if apply.all_approved {
+        return apply_all::run(runtime, apply, output).await;
+    }
     let mut options = ApplyOptions::default();
     options.dry_run = apply.dry_run;
     options.resume = apply.resume;
@@ -35,7 +38,7 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
 }
 
 /// Why nobody knows: this attempt's answer was lost, or an earlier one's, and this one could not find out.
-fn unknown(applied: &Applied) -> Error {
+pub fn unknown(applied: &Applied) -> Error {
     let lost = Code::OutcomeUnknown.as_str();
     let cause = match applied.record.standing.last_error.as_deref() {
         Some(code) if code != lost => format!("an earlier attempt is unresolved, and this one ended with {code}"),
@@ -44,7 +47,7 @@ fn unknown(applied: &Applied) -> Error {
     Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause)
 }
 
-fn exit(ending: &Ending) -> Exit {
+pub fn exit(ending: &Ending) -> Exit {
     match ending {
         Ending::Applied | Ending::AlreadyApplied | Ending::WouldApply => Exit::Done,
         Ending::Conflict | Ending::WouldConflict(..) => Exit::Conflict,
@@ -54,7 +57,7 @@ fn exit(ending: &Ending) -> Exit {
     }
 }
 
-fn word(ending: &Ending) -> &'static str {
+pub fn word(ending: &Ending) -> &'static str {
     match ending {
         Ending::Applied => "applied",
         Ending::AlreadyApplied => "already_applied",

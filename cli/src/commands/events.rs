@@ -4,7 +4,7 @@ use signoff::error::printable;
 use signoff::ledger::{LoggedEvent, PageRequest};
 use signoff::{Code, Error, Result, Runtime};
 
-use super::{answer_page, tell_next};
+use super::{answer_page, tell_next, webhook};
 use crate::args::{Events, EventsCommand, EventsTail, Global};
 use crate::output::{self, Output};
 use crate::setup::{Ledger, Need, runtime};
@@ -23,6 +23,7 @@ pub async fn run(global: &Global, events: &Events, output: &mut Output) -> Resul
             tell_next(&page, output);
         }
         EventsCommand::Tail(tail) => follow(&runtime, tail, output).await?,
+        EventsCommand::Webhook(wanted) => return webhook::run(&runtime, wanted, output).await,
     }
     Ok(0)
 }

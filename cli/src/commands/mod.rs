@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod apply;
+pub mod apply_all;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
@@ -21,6 +22,8 @@ pub mod smoke;
 pub mod store;
 pub mod tools;
 pub mod validate;
+pub mod webhook;
+pub mod worker;
 pub mod writeback;
 
 use serde::Serialize;

@@ -204,7 +204,7 @@ catalogue! {
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";
     AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, take it over with `apply {proposal} --resume`, or withdraw it with `proposals cancel {proposal} --resume`";
-    FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` was taken over by a later one";
+    FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` no longer holds its lease, and what it did is not recorded", "`signoff apply {proposal}` asks the source how it ended";
     RowBusy = "ROW_BUSY", Operator, 409, Failed, again, "another change to the same row is being applied: `{other}`";
     ExecutorNotAvailable = "EXECUTOR_NOT_AVAILABLE", Operator, 501, Refused, once, "executor `{executor}` of type {type} is not in this build; the proposal stays approved";
     ConfirmationRequired = "CONFIRMATION_REQUIRED", Operator, 400, Usage, once, "{what} needs a confirmation", "{how}";
@@ -213,6 +213,7 @@ catalogue! {
     LedgerNotFound = "LEDGER_NOT_FOUND", Operator, 404, Failed, once, "no ledger at {path}", "name it with --store; `signoff propose` makes one";
     LedgerUnavailable = "LEDGER_UNAVAILABLE", Operator, 503, Failed, again, "the ledger at {path} cannot be used: {reason}";
     LedgerBusy = "LEDGER_BUSY", Operator, 503, Failed, again, "the ledger at {path} stayed locked for 30 seconds";
+    WebhookCursorMismatch = "WEBHOOK_CURSOR_MISMATCH", Operator, 409, Refused, once, "{path} does not belong to this ledger as it is: it was kept for another one, or for a later copy of this one", "--since SEQ says from where to go on; whoever receives tells events apart by webhook-id";
     LedgerHeld = "LEDGER_HELD", Operator, 409, Refused, once, "the ledger at {path} is held by {holder}", "stop that process first, or name another ledger with --store";
     LedgerOpenWork = "LEDGER_OPEN_WORK", Operator, 409, Refused, once, "the ledger at {path} has {work}", "decide, apply or cancel it first; `--force` gives it up, and what became of an unresolved change is then known to its source alone";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";

@@ -20,12 +20,14 @@ pub use search::*;
 pub use sqlite::{LedgerOptions, SqliteLedger};
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::guard::ReceiptTable;
 use crate::primitives::{Instant, Redactor};
+use crate::protocol::State;
 
 /// A ledger. Every method is durable when it returns, and cancel-safe: dropping the future leaves either the whole step
 /// or nothing.
@@ -52,12 +54,21 @@ pub trait Ledger: Send + Sync + Debug {
     /// `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
     async fn load(&self, proposal_id: &str) -> Result<ProposalRecord>;
 
-    /// Moves a proposal by compare-and-set on its last event. `None`: something else moved it first, load it again.
+    /// Moves a proposal by compare-and-set on its last event. `None`: something else moved it first, load it again. While
+    /// an attempt is under way only that attempt may renew its lease or say how it ended, and only as long as its lease
+    /// holds: otherwise, too, the answer is `None`.
     ///
     /// # Errors
     /// `TRANSITION_NOT_ALLOWED`; for a claim `ROW_BUSY`, and `RECEIPT_TABLE_CHANGED` if the source's receipts are recorded
     /// elsewhere.
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>>;
+
+    /// Proposals in this state, made after that event, oldest first: so many at most.
+    async fn open_work(&self, state: State, after: u64, limit: u32) -> Result<Vec<OpenWork>>;
+
+    /// Waits until there are more or fewer events than that, and answers how many. What this process writes is noticed at
+    /// once, what another one writes by looking every so often.
+    async fn changed(&self, size: u64, every: Duration) -> Result<u64>;
 
     /// Records what a person did beside a shadow proposal, by compare-and-set on its last event. `None`: something else
     /// moved it first.

@@ -223,6 +223,21 @@ pub struct Advanced {
     pub overtaken_by: Option<String>,
 }
 
+/// A proposal that may have something left to be carried out. It is not verified: whoever acts on it loads it first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWork {
+    /// The event that made it: the key of the next page.
+    pub seq: u64,
+    /// Its id.
+    pub proposal_id: String,
+    /// Its last event.
+    pub last_seq: u64,
+    /// What names the row that it changes; two proposals for one row have the same.
+    pub row: Vec<u8>,
+    /// Until when an attempt's lease holds.
+    pub lease_expires_at: Option<Instant>,
+}
+
 /// A proposal with everything that belongs to it.
 #[derive(Debug, Clone)]
 pub struct ProposalRecord {

@@ -45,6 +45,12 @@ impl Instant {
         self.0.replace_nanosecond(self.0.microsecond() * 1_000).map_or(self, Self)
     }
 
+    /// How long after another instant this is; nothing if it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::try_from(self.0 - earlier.0).unwrap_or_default()
+    }
+
     /// This instant moved later; the end of time if it would go beyond it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

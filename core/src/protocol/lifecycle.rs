@@ -17,6 +17,8 @@ pub const TABLE: &[(Event, &[State], State)] = {
         (E::Expire, &[S::PendingReview, S::Approved], S::Expired),
         // From pending_worker only once its lease lapsed, or on an explicit take-over.
         (E::Claim, &[S::Approved, S::OutcomeUnknown, S::PendingWorker], S::PendingWorker),
+        // Only the attempt whose claim it is, and only while its lease holds.
+        (E::Renew, &[S::PendingWorker], S::PendingWorker),
         // This attempt certainly had no effect, and no earlier one is unresolved.
         (E::Release, &[S::PendingWorker], S::Approved),
         (E::Lost, &[S::PendingWorker], S::OutcomeUnknown),
@@ -102,6 +104,8 @@ words! {
         Expire = "expire",
         /// A worker took it.
         Claim = "claim",
+        /// The worker is still at it.
+        Renew = "renew",
         /// The worker gave it back unharmed.
         Release = "release",
         /// The worker does not know how it ended.
@@ -173,6 +177,7 @@ mod tests {
             "approved claim pending_worker",
             "outcome_unknown claim pending_worker",
             "pending_worker claim pending_worker",
+            "pending_worker renew pending_worker",
             "pending_worker release approved",
             "pending_worker lost outcome_unknown",
             "pending_worker applied applied",
@@ -194,7 +199,7 @@ mod tests {
         let mut expected: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         expected.sort();
         assert_eq!(found, expected);
-        assert_eq!(State::ALL.len() * Event::ALL.len(), 120);
+        assert_eq!(State::ALL.len() * Event::ALL.len(), 130);
     }
 
     #[test]

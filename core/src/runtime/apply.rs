@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::decide::{check_approver, check_name};
+use super::lease::Claim;
 use crate::contract::{Capability, Mode};
 use crate::error::{Code, Error, Result};
 use crate::executor::{Ended, Execution};
@@ -34,6 +35,11 @@ impl Default for ApplyOptions {
 }
 
 impl ApplyOptions {
+    /// How long a lease really holds.
+    pub(super) fn held_for(&self) -> Duration {
+        self.lease.clamp(Duration::from_secs(15), Duration::from_secs(3600))
+    }
+
     /// A dry run.
     #[must_use]
     pub fn rehearsal() -> Self {
@@ -216,9 +222,11 @@ impl Runtime {
             fault_point!("fault:apply.intent");
             let job = execution.job.clone();
             let unresolved = record.state != State::Approved;
-            let ended = executor.execute(execution).await.unwrap_or_else(Ended::Released);
+            let claim = Claim { seq: claimed.seq, standing };
+            let (ended, claim) = self.while_held(id, options, claim, executor.execute(execution)).await;
+            let ended = ended.unwrap_or_else(Ended::Released);
             fault_point!("fault:apply.effect");
-            return self.record_end(id, options, claimed.seq, standing, &job, ended, unresolved).await;
+            return self.record_end(id, options, claim, &job, ended, unresolved).await;
         }
     }
 
@@ -278,24 +286,21 @@ impl Runtime {
 
     /// The job of this attempt, from the proposal and nothing else.
     fn derive_job(&self, record: &ProposalRecord, options: &ApplyOptions, now: Instant) -> Result<WritebackJob> {
-        let seconds = options.lease.as_secs().clamp(15, 3600);
         let attempt = record.standing.attempt.saturating_add(1);
-        WritebackJob::derive(&record.change_set, attempt, now.plus(Duration::from_secs(seconds)))
+        WritebackJob::derive(&record.change_set, attempt, now.plus(options.held_for()))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, one place: the parts of one attempt")]
     async fn record_end(
         &self,
         id: &str,
         options: &ApplyOptions,
-        claim_seq: u64,
-        standing: Standing,
+        claim: Claim,
         job: &WritebackJob,
         ended: Ended,
         unresolved: bool,
     ) -> Result<Applied> {
         let now = self.clock.now();
-        let standing = Standing { lease_expires_at: None, last_error: None, ..standing };
+        let standing = Standing { lease_expires_at: None, last_error: None, ..claim.standing };
         let (event, ending, status, source, error) = match ended {
             Ended::Applied(receipt) => {
                 (Event::Applied, Ending::Applied, Some(ReceiptStatus::Applied), Some(receipt), None)
@@ -327,7 +332,7 @@ impl Runtime {
             Standing { last_error: error.as_ref().map(|error| error.code().as_str().to_owned()), ..standing };
         let advance = Advance {
             proposal_id: id.to_owned(),
-            expected_seq: claim_seq,
+            expected_seq: claim.seq,
             event,
             actor: options.runner.clone(),
             at: now,
@@ -341,7 +346,7 @@ impl Runtime {
         fault_point!("fault:apply.recorded");
         let record = self.ledger.load(id).await?;
         if recorded.is_none() {
-            // Somebody took the attempt over and may have ended it already; ours is not recorded twice.
+            // Its lease lapsed, and somebody may have taken the change over and ended it already: ours is not recorded.
             return match stored_outcome(&record)? {
                 Some(stored) => Ok(stored),
                 None => {

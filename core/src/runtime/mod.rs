@@ -4,6 +4,7 @@ mod apply;
 mod arguments;
 mod context;
 mod decide;
+mod lease;
 mod markdown;
 mod propose;
 mod read;
@@ -12,6 +13,7 @@ mod search;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use apply::{Applied, ApplyOptions, Ending};
 pub use context::{Caller, Environment};
@@ -20,6 +22,7 @@ pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
 pub use shadow::{Match, ShadowComparison, ShadowReport};
+pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

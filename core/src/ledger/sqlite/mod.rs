@@ -21,19 +21,21 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger,
-    LedgerStats, LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune,
-    Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
+    LedgerStats, LoggedEvent, Named, NewProposal, NewRead, OpenWork, Page, PageRequest, ProposalRecord,
+    ProposalSummary, Prune, Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
 use crate::primitives::{Instant, MacKey, Redactor};
+use crate::protocol::State;
 
 /// The embedded ledger.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct SqliteLedger {
     sender: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
+    /// Tells who waits in this process that something was written.
+    written: Arc<Notify>,
 }
 
 enum Work {
@@ -68,6 +72,8 @@ impl SqliteLedger {
         let (sender, receiver) = mpsc::channel::<Work>();
         let commits = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&commits);
+        let written = Arc::new(Notify::new());
+        let tell = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("signoff-ledger".to_owned())
             .spawn(move || {
@@ -81,8 +87,12 @@ impl SqliteLedger {
                         }
                     }
                     // Counted before anybody is answered, so that whoever was answered finds it counted.
-                    counted.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
+                    let any = !writes.is_empty();
+                    counted.fetch_add(u64::from(any), Ordering::Relaxed);
                     group::commit(&store, writes);
+                    if any {
+                        tell.notify_waiters();
+                    }
                 }
             })
             .map_err(|_| {
@@ -90,7 +100,7 @@ impl SqliteLedger {
                     .with("path", path.display())
                     .with("reason", "no thread could be started")
             })?;
-        Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread), commits })
+        Ok(Self { path, key, warnings, sender: Some(sender), thread: Some(thread), commits, written })
     }
 
     /// Where the ledger is: beside the path asked for, if that held somebody else's file.
@@ -165,6 +175,23 @@ impl Ledger for SqliteLedger {
 
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
         self.write(move |store| write::advance(store, &advance)).await
+    }
+
+    async fn open_work(&self, state: State, after: u64, limit: u32) -> Result<Vec<OpenWork>> {
+        self.call(move |store| read::open_work(store, state, after, limit)).await
+    }
+
+    async fn changed(&self, size: u64, every: Duration) -> Result<u64> {
+        loop {
+            // Listening before looking: what is written between the two is not missed.
+            let mut written = std::pin::pin!(self.written.notified());
+            written.as_mut().enable();
+            let found = self.size().await?;
+            if found != size {
+                return Ok(found);
+            }
+            let _ = tokio::time::timeout(every, written).await;
+        }
     }
 
     async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
-    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalRecord, ProposalSummary,
+    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, OpenWork, ProposalRecord, ProposalSummary,
     ReceiptRecord, Standing,
 };
 use crate::primitives::{Digest, Instant, MacKey};
@@ -124,6 +124,25 @@ impl StoredProposal {
         let broken = || tampered(format!("proposal {}", self.proposal_id), "its change set is not one");
         ChangeSet::parse(&self.document).map_err(|_| broken())
     }
+}
+
+/// By the index of states; a proposal whose standing cannot be read counts as due, so that somebody tells.
+pub(super) const OPEN_WORK: &str = "SELECT p.seq, p.proposal_id, s.standing, s.last_seq, s.row_key FROM standings s JOIN proposals p ON p.seq = s.seq WHERE s.state = ?1 AND s.seq > ?2 ORDER BY s.seq LIMIT ?3";
+
+pub(super) fn open_work(store: &Store, state: State, after: u64, limit: u32) -> Result<Vec<OpenWork>> {
+    let lease =
+        |text: String| serde_json::from_str(&text).ok().and_then(|standing: Standing| standing.lease_expires_at);
+    let mut statement = store.connection.prepare_cached(OPEN_WORK).failed()?;
+    let rows = statement.query_map(params![state.as_str(), after, limit], |row| {
+        Ok(OpenWork {
+            seq: row.get(0)?,
+            proposal_id: row.get(1)?,
+            lease_expires_at: lease(row.get(2)?),
+            last_seq: row.get(3)?,
+            row: row.get(4)?,
+        })
+    });
+    rows.and_then(Iterator::collect).failed()
 }
 
 pub(super) fn load(store: &Store, proposal_id: &str) -> Result<ProposalRecord> {

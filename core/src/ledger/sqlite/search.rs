@@ -514,6 +514,10 @@ mod tests {
             (STATE_BELOW, "USING COVERING INDEX standings_state (state=? AND seq<?)"),
             (STATE_WITHIN, "USING COVERING INDEX standings_state (state=? AND seq>? AND seq<?)"),
             (TIMES_BELOW, "USING INTEGER PRIMARY KEY (rowid<?)"),
+            (
+                read::OPEN_WORK,
+                "SEARCH s USING INDEX standings_state (state=? AND seq>?); SEARCH p USING INTEGER PRIMARY KEY (rowid=?)",
+            ),
             (OF_SUBJECT, "USING COVERING INDEX events_subject (subject=?)"),
             (PROPOSALS_NAMED, "USING COVERING INDEX proposals_id (proposal_id>? AND proposal_id<?)"),
             (EVIDENCE_NAMED, "USING COVERING INDEX evidence_by_id (evidence_id>? AND evidence_id<?)"),

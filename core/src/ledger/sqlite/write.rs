@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::chain::{Draft, Head, Sealed, append, head, standing_text, within};
+use super::chain::{Draft, Head, Sealed, append, head, standing_text, tampered, within};
 use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
 use super::receipt_table;
 use super::{Failed, Store};
@@ -229,6 +229,7 @@ fn kind_of(event: Event) -> &'static str {
         Event::Cancel => "proposal_canceled",
         Event::Expire => "proposal_expired",
         Event::Claim => "proposal_pending_worker",
+        Event::Renew => "writeback_lease_renewed",
         Event::Release => "proposal_released",
         Event::Lost => "writeback_outcome_unknown",
         Event::Applied => "writeback_applied",
@@ -279,7 +280,11 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     if row.last_seq != step.expected_seq {
         return Ok(None);
     }
-    let state = row.sealed_state(key)?.after(step.event)?;
+    let before = row.sealed_state(key)?;
+    let state = before.after(step.event)?;
+    if before == State::PendingWorker && step.event != Event::Claim && !holds(&row, step)? {
+        return Ok(None);
+    }
     let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
 
     let seq = previous.size + 1;
@@ -297,6 +302,20 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     update_standing(connection, key, &row, state, &standing, seq)?;
     fault_point!("fault:ledger.event");
     Ok(Some(Advanced { seq, state, overtaken_by }))
+}
+
+/// May this attempt still say how it stands? Not once its lease lapsed: by then a later one may have begun, or is about to.
+fn holds(row: &StoredProposal, step: &Advance) -> Result<bool> {
+    let unreadable = |_| tampered(format!("proposal {}", row.proposal_id), "its standing is not one");
+    let standing: Standing = serde_json::from_str(&row.standing).map_err(unreadable)?;
+    if step.standing.attempt != standing.attempt {
+        return Ok(false);
+    }
+    let lease = standing.lease_expires_at;
+    if step.event == Event::Renew && step.standing.lease_expires_at < lease {
+        return Err(Error::new(Code::Internal).with("detail", "a renewal that shortens its lease"));
+    }
+    Ok(lease.is_some_and(|end| step.at < end))
 }
 
 /// What a person did beside a shadow proposal. Its state stays; its last event moves, so that two at once do not cross.

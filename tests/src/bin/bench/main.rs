@@ -4,6 +4,7 @@ mod handler;
 mod ledger;
 mod postgres;
 mod propose;
+mod worker;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,6 +37,9 @@ fn main() {
     }
     if wanted("handler") {
         handler::run();
+    }
+    if wanted("worker") {
+        worker::run();
     }
     // Minutes, most of them to make it: only if it is asked for.
     if only.as_deref() == Some("ledger") {
