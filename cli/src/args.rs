@@ -36,6 +36,8 @@ pub struct Global {
 pub enum Format {
     Human,
     Json,
+    /// For `config validate`: a log that code scanners read
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +114,34 @@ pub struct Config {
 pub enum ConfigCommand {
     /// Check the contract and say what is wrong, where, and what to do
     Validate(JsonFlag),
+    /// Print the contract, with everything masked that looks like a credential
+    Show(ConfigShow),
+    /// Take out what has no effect, as a diff; writes only if told to
+    Migrate(ConfigMigrate),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigShow {
+    /// Accepted for v1's scripts; nothing is ever shown otherwise
+    #[arg(long)]
+    pub redacted: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigMigrate {
+    /// Write the result in place; the old file stays beside it as FILE.bak.TIME
+    #[arg(long, conflicts_with = "output")]
+    pub write: bool,
+    /// Write the result to a new file
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<String>,
+    /// Accepted for v1's scripts; --write alone is enough
+    #[arg(long, hide = true)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -475,7 +505,11 @@ impl Arguments {
     pub fn json(&self) -> bool {
         let short = match &self.command {
             Command::Demo(demo) => demo.json.json,
-            Command::Config(Config { command: ConfigCommand::Validate(flag) }) => flag.json,
+            Command::Config(Config { command }) => match command {
+                ConfigCommand::Validate(flag) => flag.json,
+                ConfigCommand::Show(show) => show.json.json,
+                ConfigCommand::Migrate(migrate) => migrate.json.json,
+            },
             Command::Tools(Tools { command: ToolsCommand::List(list) }) => list.json.json,
             Command::Tools(Tools { command: ToolsCommand::Preview(flag) }) => flag.json,
             Command::Propose(_) => false,

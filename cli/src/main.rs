@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, Config, ConfigCommand, Format};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -31,6 +31,12 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
+    let scanned = matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
+    if global.format == Format::Sarif && !scanned {
+        return Err(signoff::Error::new(signoff::Code::Usage)
+            .with("problem", "--format sarif is for `signoff config validate`")
+            .with("hint", "use --format json"));
+    }
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(demo, output).await,
         Command::Config(config) => commands::config::run(global, config, output),

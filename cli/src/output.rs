@@ -23,6 +23,16 @@ impl Output {
         self.json
     }
 
+    /// Does a person look at it, in colour?
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// The answer in a form of its own.
+    pub fn raw(&mut self, text: &str) {
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+
     /// A line of a human answer; nothing in JSON.
     pub fn line(&mut self, text: impl AsRef<str>) {
         if !self.json {

@@ -2,3 +2,9 @@
 
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
+
+#[doc = include_str!("../docs/contract.md")]
+pub mod contract {}
+
+#[doc = include_str!("../docs/diagnostics.md")]
+pub mod diagnostics {}

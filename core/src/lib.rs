@@ -37,6 +37,7 @@ pub mod primitives;
 pub mod protocol;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+pub mod schema;
 
 pub use error::{Code, Error, Result};
 #[cfg(feature = "runtime")]

@@ -2,8 +2,10 @@
 //! either engine; the application's table for the guard alone; a throwaway Postgres server.
 
 pub mod cluster;
+pub mod fuzz;
 pub mod library;
 pub mod mutants;
+pub mod pages;
 pub mod pooler;
 pub mod shop;
 pub mod source;

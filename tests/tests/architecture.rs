@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("guard", 1),
     ("handler", 2),
     ("catalogue", 2),
+    ("schema", 2),
     ("audit", 2),
     ("database", 2),
     ("ledger", 2),

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::primitives::Digest;
-
-/// The longest name those clients take.
-const LONGEST: usize = 64;
+pub use crate::primitives::tool_alias as openai_alias;
+use crate::primitives::{LONGEST_TOOL_NAME, digest_start, name_with_digest};
 
 /// Under which names a tool is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,50 +16,6 @@ pub enum AliasMode {
     Openai,
     /// Under both.
     Both,
-}
-
-/// The alias of one capability name, as it is where no other capability has the same: every run of other characters
-/// becomes `__`, longer than 64 characters is cut and ends in a digest of the name.
-#[must_use]
-pub fn openai_alias(canonical: &str) -> String {
-    let mut alias = String::with_capacity(canonical.len() + 4);
-    let mut outside = false;
-    for character in canonical.chars() {
-        let plain = character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
-        if plain {
-            alias.push(character);
-        } else if !outside {
-            alias.push_str("__");
-        }
-        outside = !plain;
-    }
-    let alias = fold_underscores(&alias);
-    let alias = alias.trim_matches('_');
-    match alias.len() {
-        0 => format!("tool_{}", digest(canonical, 8)),
-        1..=LONGEST => alias.to_owned(),
-        _ => with_digest(alias, canonical, 8),
-    }
-}
-
-/// Three and more underscores become two.
-fn fold_underscores(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character != '_' || !out.ends_with("__") {
-            out.push(character);
-        }
-    }
-    out
-}
-
-fn digest(canonical: &str, length: usize) -> String {
-    Digest::of(canonical.as_bytes()).hex().chars().take(length).collect()
-}
-
-fn with_digest(alias: &str, canonical: &str, length: usize) -> String {
-    let kept: String = alias.chars().take(LONGEST.saturating_sub(length + 1)).collect();
-    format!("{kept}_{}", digest(canonical, length))
 }
 
 /// The alias of each name. Those that would be equal all get a digest, so that none depends on the order of the file.
@@ -81,10 +35,10 @@ pub(super) fn aliases<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a 
             }
             // Longer digests until the name is free; 8 digits are enough unless somebody chose a name to collide.
             let free = [8, 16, 32]
-                .map(|length| with_digest(alias, name, length))
+                .map(|length| name_with_digest(alias, name, length))
                 .into_iter()
                 .find(|name| !taken.contains(name));
-            let unique = free.unwrap_or_else(|| digest(name, LONGEST));
+            let unique = free.unwrap_or_else(|| digest_start(name, LONGEST_TOOL_NAME));
             taken.insert(unique.clone());
             (*name, unique)
         })
@@ -96,30 +50,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aliases_are_names_that_every_client_takes() {
-        assert_eq!(openai_alias("billing.inspect_invoice"), "billing__inspect_invoice");
-        assert_eq!(openai_alias("a._b"), "a__b");
-        assert_eq!(openai_alias("_a. é.b_"), "a__b");
-        assert_eq!(openai_alias("..."), format!("tool_{}", digest("...", 8)));
-        let long = format!("billing.{}", "x".repeat(80));
-        assert_eq!(openai_alias(&long).len(), 64);
-        assert!(openai_alias(&long).ends_with(&format!("_{}", digest(&long, 8))));
-        assert_ne!(openai_alias(&long), openai_alias(&format!("{long}y")));
-    }
-
-    #[test]
     fn colliding_aliases_all_get_a_digest_whatever_the_order() {
         let one = aliases(["a.b_", "a._b", "a.c"].into_iter());
         let two = aliases(["a.c", "a._b", "a.b_"].into_iter());
         assert_eq!(one, two);
         assert_eq!(one["a.c"], "a__c");
-        assert_eq!(one["a.b_"], format!("a__b_{}", digest("a.b_", 8)));
+        assert_eq!(one["a.b_"], format!("a__b_{}", digest_start("a.b_", 8)));
         assert_eq!(one.values().collect::<BTreeSet<_>>().len(), 3);
     }
 
     #[test]
     fn a_name_chosen_to_collide_with_a_digest_gets_nowhere() {
-        let trap = format!("a.b_{}", digest("a.b_", 8));
+        let trap = format!("a.b_{}", digest_start("a.b_", 8));
         let all = aliases(["a.b_", "a._b", trap.as_str()].into_iter());
         assert_eq!(all[trap.as_str()], openai_alias(&trap));
         assert_eq!(all.values().collect::<BTreeSet<_>>().len(), 3);

@@ -1,11 +1,18 @@
 //! The reviewed config: parsed, validated, typed. It knows the names of environment variables, never their values.
 
 mod authority;
+mod concealed;
 mod diagnostics;
+mod keys;
 mod parse;
+mod report;
+mod rewrite;
 mod types;
 
-pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, Severity};
+pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
+pub use keys::{KeyInfo, Names, Need, OBJECTS, ObjectInfo, Shape};
+pub use report::Report;
+pub use rewrite::{Change, Migration};
 pub use types::*;
 
 #[cfg(test)]

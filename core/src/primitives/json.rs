@@ -103,10 +103,76 @@ impl Node {
 /// # Errors
 /// `JSON_INVALID` with line and column, `JSON_DUPLICATE_KEY` with the pointer of the object, `JSON_TOO_DEEP`.
 pub fn parse(text: &str) -> Result<Node> {
+    read(text).map_err(|refusal| refusal.error(text))
+}
+
+/// Reads a whole document; a refusal says where it stopped.
+pub(crate) fn read(text: &str) -> std::result::Result<Node, Refusal> {
     #[cfg(test)]
     PARSED.with(|count| count.set(count.get() + 1));
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
-    reader.document().map_err(|problem| problem.told(text))
+    reader.document().map_err(|problem| reader.refusal(problem))
+}
+
+/// Why a text is refused, and where.
+pub(crate) struct Refusal {
+    /// What is wrong.
+    pub why: Why,
+    /// The value that was being read, as a JSON pointer.
+    pub pointer: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+/// What is wrong with a text.
+pub(crate) enum Why {
+    /// It is not JSON, in the words of its reader.
+    Invalid(String),
+    /// It is not JSON, for it holds `NaN` or `Infinity`.
+    NotFinite,
+    /// A key that stood before in its object.
+    Duplicate(String),
+    /// It nests too deep.
+    TooDeep,
+}
+
+impl Refusal {
+    fn error(self, text: &str) -> Error {
+        let (line, column) = (self.line, self.column);
+        match self.why {
+            Why::Invalid(problem) => {
+                Error::new(Code::JsonInvalid).with("line", line).with("column", column).with("problem", problem)
+            }
+            // Its reader's own words, as for every other text that is not JSON.
+            Why::NotFinite => match serde_json::from_str::<&RawValue>(text) {
+                Err(error) => {
+                    let (line, column) = place(text, &error);
+                    let found = Error::new(Code::JsonInvalid).with("line", line).with("column", column);
+                    found.with("problem", words(&error))
+                }
+                Ok(_) => Error::new(Code::JsonInvalid).with("line", line).with("column", column),
+            },
+            Why::Duplicate(key) => {
+                let object = self.pointer.rsplit_once('/').map_or("", |(object, _)| object);
+                let object = if object.is_empty() { "the document" } else { object };
+                Error::new(Code::JsonDuplicateKey).with("key", key).with("pointer", object)
+            }
+            Why::TooDeep => Error::new(Code::JsonTooDeep).with("limit", MAX_DEPTH),
+        }
+    }
+}
+
+/// The offset of the key whose value stands at this offset; the offset itself for what is no member. Backwards this is
+/// without doubt: a quote inside a string has a backslash before it, the one that opens a string never has.
+pub(crate) fn key_offset(text: &str, value: usize) -> usize {
+    let before = |end: usize| text.get(..end).map(|text| text.trim_end_matches([' ', '\n', '\r', '\t']));
+    let key = before(value).and_then(|text| before(text.strip_suffix(':')?.len())).and_then(|text| {
+        let inside = text.strip_suffix('"')?;
+        inside.rmatch_indices('"').map(|(at, _)| at).find(|at| !inside.get(..*at).unwrap_or_default().ends_with('\\'))
+    });
+    key.unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -129,42 +195,31 @@ pub fn pointer(parent: &str, key: &str) -> String {
     format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// What a reader stopped at.
-enum Problem {
+/// What a reader stopped at, and the way there, innermost first.
+struct Problem {
+    kind: Kind,
+    way: Vec<String>,
+}
+
+enum Kind {
     /// Not JSON.
     Syntax,
     /// A string that is not one: its offset, and what its reader says.
     String(usize, serde_json::Error),
-    /// A key that stood before: it, and the way to its object, innermost first.
-    Duplicate(String, Vec<String>),
+    /// A key that stood before, and its offset.
+    Duplicate(String, usize),
     Depth,
 }
 
-impl Problem {
-    /// In words. A text that is no JSON at all is that first, wherever else the reader stopped.
-    fn told(self, text: &str) -> Error {
-        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-            return invalid(&error, 0, 0);
-        }
-        match self {
-            Self::Syntax => Error::new(Code::JsonInvalid).with("line", 1).with("column", 1).with("problem", "not JSON"),
-            Self::String(offset, error) => {
-                let (line, column) = line_column(text, offset);
-                invalid(&error, line, column)
-            }
-            Self::Duplicate(key, way) => {
-                let place = way.iter().rev().fold(String::new(), |parent, key| pointer(&parent, key));
-                let place = if place.is_empty() { "the document".to_owned() } else { place };
-                Error::new(Code::JsonDuplicateKey).with("key", key).with("pointer", place)
-            }
-            Self::Depth => Error::new(Code::JsonTooDeep).with("limit", MAX_DEPTH),
-        }
+impl From<Kind> for Problem {
+    fn from(kind: Kind) -> Self {
+        Self { kind, way: Vec::new() }
     }
+}
 
+impl Problem {
     fn inside(mut self, key: impl FnOnce() -> String) -> Self {
-        if let Self::Duplicate(_, way) = &mut self {
-            way.push(key());
-        }
+        self.way.push(key());
         self
     }
 }
@@ -181,11 +236,51 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// In words. A text that is no JSON at all is that first, wherever else the reader stopped.
+    fn refusal(&self, problem: Problem) -> Refusal {
+        let pointer = problem.way.iter().rev().fold(String::new(), |parent, key| pointer(&parent, key));
+        if let Err(error) = serde_json::from_str::<&RawValue>(self.text) {
+            if let (Kind::Syntax, Some(offset)) = (&problem.kind, self.not_finite()) {
+                let (line, column) = line_column(self.text, offset);
+                return Refusal { why: Why::NotFinite, pointer, line, column };
+            }
+            let (line, column) = place(self.text, &error);
+            return Refusal { why: Why::Invalid(words(&error)), pointer: String::new(), line, column };
+        }
+        match problem.kind {
+            Kind::Syntax => {
+                Refusal { why: Why::Invalid("not JSON".to_owned()), pointer: String::new(), line: 1, column: 1 }
+            }
+            Kind::String(offset, error) => {
+                // A string has one line: an escaped one, too.
+                let at = self.text.floor_char_boundary(offset + error.column().saturating_sub(1));
+                let (line, column) = line_column(self.text, at);
+                Refusal { why: Why::Invalid(words(&error)), pointer: String::new(), line, column }
+            }
+            Kind::Duplicate(key, offset) => {
+                let (line, column) = line_column(self.text, offset);
+                Refusal { why: Why::Duplicate(key), pointer, line, column }
+            }
+            Kind::Depth => {
+                let (line, column) = line_column(self.text, self.at);
+                Refusal { why: Why::TooDeep, pointer, line, column }
+            }
+        }
+    }
+
+    /// Where `NaN` or `Infinity` begins, if that is what the reader stopped at.
+    fn not_finite(&self) -> Option<usize> {
+        let rest = self.text.get(self.at..)?;
+        let found = rest.starts_with("NaN") || rest.starts_with("Infinity");
+        let signed = self.text.get(..self.at).is_some_and(|before| before.ends_with('-'));
+        found.then_some(if signed { self.at - 1 } else { self.at })
+    }
+
     fn document(&mut self) -> Reading<Node> {
         let node = self.node(0)?;
         match self.next_byte() {
             None => Ok(node),
-            Some(_) => Err(Problem::Syntax),
+            Some(_) => Err(Kind::Syntax.into()),
         }
     }
 
@@ -205,7 +300,7 @@ impl Reader<'_> {
             self.at += 1;
             Ok(())
         } else {
-            Err(Problem::Syntax)
+            Err(Kind::Syntax.into())
         }
     }
 
@@ -216,15 +311,15 @@ impl Reader<'_> {
         match byte {
             Some(b',') => Ok(true),
             Some(byte) if byte == end => Ok(false),
-            _ => Err(Problem::Syntax),
+            _ => Err(Kind::Syntax.into()),
         }
     }
 
     fn node(&mut self, depth: usize) -> Reading<Node> {
+        let first = self.next_byte().ok_or(Kind::Syntax)?;
         if depth > MAX_DEPTH {
-            return Err(Problem::Depth);
+            return Err(Kind::Depth.into());
         }
-        let first = self.next_byte().ok_or(Problem::Syntax)?;
         let offset = self.at;
         let value = match first {
             b'{' => NodeValue::Object(self.object(depth)?),
@@ -248,8 +343,9 @@ impl Reader<'_> {
         }
         loop {
             if self.next_byte() != Some(b'"') {
-                return Err(Problem::Syntax);
+                return Err(Kind::Syntax.into());
             }
+            let offset = self.at;
             let key = self.string()?;
             let twice = if entries.len() < FEW {
                 entries.iter().any(|(known, _)| *known == key)
@@ -260,7 +356,7 @@ impl Reader<'_> {
                 !seen.insert(key.clone())
             };
             if twice {
-                return Err(Problem::Duplicate(key, Vec::new()));
+                return Err(Problem::from(Kind::Duplicate(key.clone(), offset)).inside(|| key));
             }
             self.take(b':')?;
             let node = self.node(depth + 1).map_err(|problem| problem.inside(|| key.clone()))?;
@@ -289,7 +385,7 @@ impl Reader<'_> {
     fn word(&mut self, word: &str, value: NodeValue) -> Reading<NodeValue> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word.as_bytes()) {
-            return Err(Problem::Syntax);
+            return Err(Kind::Syntax.into());
         }
         self.at += word.len();
         Ok(value)
@@ -307,14 +403,14 @@ impl Reader<'_> {
                     escaped = true;
                     self.at += 1;
                 }
-                Some(0..=0x1f) | None => return Err(Problem::Syntax),
+                Some(0..=0x1f) | None => return Err(Kind::Syntax.into()),
                 Some(_) => {}
             }
         }
         self.at += 1;
-        let whole = self.text.get(start..self.at).ok_or(Problem::Syntax)?;
+        let whole = self.text.get(start..self.at).ok_or(Kind::Syntax)?;
         if escaped {
-            return serde_json::from_str(whole).map_err(|error| Problem::String(start, error));
+            return serde_json::from_str(whole).map_err(|error| Kind::String(start, error).into());
         }
         Ok(whole.get(1..whole.len() - 1).unwrap_or_default().to_owned())
     }
@@ -326,7 +422,7 @@ impl Reader<'_> {
         match self.bytes.get(self.at) {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits()?,
-            _ => return Err(Problem::Syntax),
+            _ => return Err(Kind::Syntax.into()),
         }
         if self.skip(|b| b == b'.', 1) {
             self.digits()?;
@@ -335,11 +431,11 @@ impl Reader<'_> {
             self.skip(|b| matches!(b, b'+' | b'-'), 1);
             self.digits()?;
         }
-        self.text.get(start..self.at).ok_or(Problem::Syntax)
+        self.text.get(start..self.at).ok_or_else(|| Kind::Syntax.into())
     }
 
     fn digits(&mut self) -> Reading<()> {
-        if self.skip(|b| b.is_ascii_digit(), usize::MAX) { Ok(()) } else { Err(Problem::Syntax) }
+        if self.skip(|b| b.is_ascii_digit(), usize::MAX) { Ok(()) } else { Err(Kind::Syntax.into()) }
     }
 
     /// Takes at most so many such bytes; true if there was one.
@@ -351,15 +447,16 @@ impl Reader<'_> {
     }
 }
 
-fn invalid(error: &serde_json::Error, base_line: usize, base_column: usize) -> Error {
-    let (line, column) = match (base_line, error.line()) {
-        (0, line) => (line, error.column()),
-        (base, 0 | 1) => (base, base_column + error.column().saturating_sub(1)),
-        (base, line) => (base + line - 1, error.column()),
-    };
-    let text = error.to_string();
-    let problem = text.split(" at line ").next().unwrap_or_default().to_owned();
-    Error::new(Code::JsonInvalid).with("line", line).with("column", column).with("problem", problem)
+/// What a reader says, without its place.
+fn words(error: &serde_json::Error) -> String {
+    error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// Where a reader stopped. It counts bytes.
+fn place(text: &str, error: &serde_json::Error) -> (usize, usize) {
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let characters = line.char_indices().take_while(|(at, _)| *at < error.column()).count();
+    (error.line(), characters)
 }
 
 #[cfg(test)]
@@ -466,6 +563,44 @@ mod tests {
             }
             (NodeValue::Number(text), Value::Number(number)) => text.parse::<f64>().ok() == number.as_f64(),
             _ => node.to_value() == *value,
+        }
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        for (text, place) in
+            [("{\"é\": x}", (1, 7)), ("[\n\"éé\", x]", (2, 7)), ("\"é", (1, 2)), ("[1,\n", (2, 0)), ("", (1, 0))]
+        {
+            let error = parse(text).unwrap_err();
+            assert_eq!(
+                (error.field("line"), error.field("column")),
+                (Some(&*place.0.to_string()), Some(&*place.1.to_string())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_where_it_stopped() {
+        for (text, pointer, line, column) in [
+            ("{\"a\":1,\n \"b\": NaN}", "/b", 2, 7),
+            ("[1, -Infinity]", "/1", 1, 5),
+            ("{\"a\": [{\"k\": 1, \"k\": 2}]}", "/a/0/k", 1, 17),
+        ] {
+            let refusal = read(text).err().unwrap();
+            assert_eq!((refusal.pointer.as_str(), refusal.line, refusal.column), (pointer, line, column), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_before_a_value_is_found_whatever_is_in_it() {
+        for key in ["a", "", "\\\\", "\\\"", "a\\\\\\\"b: ", "{\\\", \\\"", "é"] {
+            let text = format!("{{\"x\": [1], \"{key}\" \n:\t {{\"y\": 2}}}}");
+            let node = parse(&text).unwrap();
+            let value = &node.as_object().unwrap()[1].1;
+            assert_eq!(key_offset(&text, value.offset), 11, "{text}");
+            let item = &node.get("x").unwrap().as_array().unwrap()[0];
+            assert_eq!((key_offset(&text, item.offset), key_offset(&text, 0)), (item.offset, 0));
         }
     }
 

@@ -11,6 +11,7 @@ mod instant;
 pub mod json;
 mod scalar;
 mod secret;
+mod tool_name;
 
 pub use self::hmac::HmacKey;
 pub use canonical::{canonical, canonical_number};
@@ -26,3 +27,5 @@ pub use scalar::{MAX_SAFE_INTEGER, Scalar};
 #[cfg(feature = "runtime")]
 pub use secret::looks_secret;
 pub use secret::{Redactor, Secret};
+pub use tool_name::tool_alias;
+pub(crate) use tool_name::{LONGEST_TOOL_NAME, digest_start, name_with_digest};

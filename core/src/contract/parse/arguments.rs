@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use super::reader::{At, Findings, is_safe_name};
 use super::reversed;
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Argument, ArgumentType};
-use crate::error::printable;
 use crate::primitives::json::NodeValue;
 use crate::primitives::{Scalar, compare_decimals};
 
@@ -50,16 +51,16 @@ fn argument(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Argu
     let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-' | '.')).flat_map(char::to_lowercase).collect();
     if RESERVED.contains(&plain.as_str()) {
         let message =
-            format!("`{}` may not be an argument: it comes from the contract or the trusted context", printable(name));
-        findings.say(&d::MODEL_CONTROLLED_RESERVED_ARG, at.spot(), message);
+            format!("`{}` may not be an argument: it comes from the contract or the trusted context", shown(name));
+        findings.say(&d::MODEL_CONTROLLED_RESERVED_ARG, at.key(), message);
     } else if !is_safe_name(name) || UNSAFE_KEYS.contains(&name) {
-        findings.report(&d::INVALID_ARG_NAME, at.spot());
+        findings.report(&d::INVALID_ARG_NAME, at.key());
     }
     if !at.is_object() {
         findings.report(&d::ARG_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["type", "description", "required", "max_length", "minimum", "maximum", "enum"]);
+    findings.closed(at, &keys::ARGUMENT);
     let kind = findings.required(at, "type", &d::INVALID_ARG_TYPE, |at| match at.node.as_str()? {
         "string" => Some(ArgumentType::String),
         "number" => Some(ArgumentType::Number),

@@ -1,14 +1,15 @@
 //! `capabilities`: what reads and proposals have in common. What only proposals have is in `proposals.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::executors::BUILT_IN;
 use super::reader::{At, Findings};
 use super::{Names, arguments, proposals};
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, DiagnosticInfo};
-use crate::contract::types::{Capability, Engine, ExecutorKind, Kind, Mode, Target};
-use crate::error::printable;
-use crate::primitives::Identifier;
+use crate::contract::keys;
+use crate::contract::types::{Argument, Capability, Engine, ExecutorKind, Kind, Mode, PatchValue, Target};
+use crate::primitives::{Identifier, tool_alias};
 
 /// Members that mean something in a proposal only.
 const PROPOSAL_KEYS: &[&str] =
@@ -34,47 +35,36 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names
     if items.is_empty() {
         findings.report(&d::CAPABILITIES_REQUIRED, list.spot());
     }
-    let mut seen = BTreeSet::new();
-    for name in items.iter().filter_map(|item| item.get("name")) {
-        if name.node.as_str().is_some_and(|text| !seen.insert(text)) {
-            findings.report(&d::DUPLICATE_CAPABILITY, name.spot());
-        }
-    }
+    unique(findings, &items);
     items.iter().filter_map(|item| capability(findings, item, names)).collect()
 }
 
+/// No two names are one, also to clients that take no point in a name.
+fn unique(findings: &mut Findings<'_>, items: &[At<'_>]) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, at) in items.iter().filter_map(|item| item.get("name")).filter_map(|at| Some((at.node.as_str()?, at))) {
+        if !is_name(name) {
+            continue;
+        }
+        match seen.insert(tool_alias(name), name) {
+            Some(other) if other == name => findings.report(&d::DUPLICATE_CAPABILITY, at.spot()),
+            Some(other) => {
+                let message = format!("`{}` and `{}` are both `{}`", shown(other), shown(name), tool_alias(name));
+                findings.say(&d::TOOL_ALIAS_COLLISION, at.spot(), message);
+            }
+            None => {}
+        }
+    }
+}
+
 fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option<Capability> {
+    let errors_before = findings.errors();
     if !at.is_object() {
         findings.report(&d::CAPABILITY_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(
-        at,
-        &[
-            "name",
-            "kind",
-            "description",
-            "returns_hint",
-            "source",
-            "context",
-            "executor",
-            "target",
-            "args",
-            "lookup",
-            "visible_columns",
-            "evidence",
-            "max_rows",
-            "patch",
-            "allowed_columns",
-            "numeric_bounds",
-            "transition_guards",
-            "conflict_guard",
-            "approval",
-            "single_tenant_dev_ack",
-            "signoff",
-        ],
-    );
-    findings.signoff(at, &[]);
+    findings.closed(at, &keys::CAPABILITY);
+    findings.signoff(at, &keys::NO_SETTINGS);
     let owned = |at: &At<'_>| at.text().map(str::to_owned);
     let name = findings.required(at, "name", &d::INVALID_CAPABILITY_NAME, |at| {
         at.node.as_str().filter(|name| is_name(name)).map(str::to_owned)
@@ -92,7 +82,7 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
     let engine = source.as_ref().and_then(|source| names.sources.get(source)).map(|source| source.engine);
     let target = target(findings, at, engine);
     let (args, arg_names) = arguments::read(findings, at);
-    let lookup_arg = lookup(findings, at, &arg_names);
+    let lookup_arg = lookup(findings, at, &args, &arg_names);
     let visible_columns =
         columns(findings, at, "visible_columns", [&d::VISIBLE_COLUMNS_REQUIRED, &d::INVALID_VISIBLE_COLUMN]);
     settings_without_effect(findings, at, kind);
@@ -111,6 +101,9 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         }
         _ => proposals::Proposal::default(),
     };
+    if findings.errors() == errors_before {
+        unused_arguments(findings, at, &args, lookup_arg.as_deref(), &proposal);
+    }
     Some(Capability {
         name: name?,
         kind: kind?,
@@ -143,7 +136,11 @@ fn source(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Option
         names.used.sources.insert(name.to_owned());
         return Some(name.to_owned());
     }
-    let message = format!("there is no source `{}`", printable(name));
+    // Without any source one finding is enough.
+    if names.known.sources.is_empty() && names.mode != Some(Mode::Cloud) {
+        return None;
+    }
+    let message = format!("there is no source `{}`", shown(name));
     findings.mistyped(
         &d::UNKNOWN_SOURCE,
         at.spot_of("source"),
@@ -161,7 +158,7 @@ fn context(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Optio
         names.used.contexts.insert(name.to_owned());
         return Some(name.to_owned());
     }
-    let message = format!("there is no context `{}`", printable(name));
+    let message = format!("there is no context `{}`", shown(name));
     findings.mistyped(
         &d::UNKNOWN_CONTEXT,
         member.spot(),
@@ -182,7 +179,7 @@ fn executor(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Opti
         return None;
     }
     if !known {
-        let message = format!("there is no executor `{}`", printable(name));
+        let message = format!("there is no executor `{}`", shown(name));
         let others = names.known.executors.iter().map(String::as_str).chain([BUILT_IN]);
         findings.mistyped(&d::UNKNOWN_EXECUTOR, at.spot_of("executor"), message, name, others);
     }
@@ -195,7 +192,7 @@ fn target(findings: &mut Findings<'_>, at: &At<'_>, engine: Option<Engine>) -> O
         findings.report(&d::TARGET_REQUIRED, at.spot_of("target"));
         return None;
     };
-    findings.closed(&target, &["schema", "table", "primary_key", "tenant_key", "single_tenant_dev"]);
+    findings.closed(&target, &keys::TARGET);
     let mut required = |key| findings.required(&target, key, &d::INVALID_TARGET_IDENTIFIER, At::identifier);
     let (schema, table, primary_key) = (required("schema"), required("table"), required("primary_key"));
     let tenant_key = findings.optional(&target, "tenant_key", &d::INVALID_TARGET_IDENTIFIER, At::identifier);
@@ -212,16 +209,20 @@ fn target(findings: &mut Findings<'_>, at: &At<'_>, engine: Option<Engine>) -> O
     Some(Target { schema: schema?, table: table?, primary_key: primary_key?, tenant_key })
 }
 
-fn lookup(findings: &mut Findings<'_>, at: &At<'_>, args: &[&str]) -> Option<String> {
+fn lookup(findings: &mut Findings<'_>, at: &At<'_>, args: &[Argument], names: &[&str]) -> Option<String> {
     let Some(lookup) = at.get("lookup").filter(At::is_object) else {
         findings.report(&d::LOOKUP_REQUIRED, at.spot_of("lookup"));
         return None;
     };
-    findings.closed(&lookup, &["id_from_arg"]);
+    findings.closed(&lookup, &keys::LOOKUP);
     let name = findings.required(&lookup, "id_from_arg", &d::LOOKUP_ARG_REQUIRED, At::text)?;
-    if !args.contains(&name) {
-        let message = format!("there is no argument `{}`", printable(name));
-        findings.mistyped(&d::LOOKUP_ARG_UNKNOWN, lookup.spot_of("id_from_arg"), message, name, args.iter().copied());
+    // Without any argument one finding is enough.
+    if !names.contains(&name) && !names.is_empty() {
+        let message = format!("there is no argument `{}`", shown(name));
+        findings.mistyped(&d::LOOKUP_ARG_UNKNOWN, lookup.spot_of("id_from_arg"), message, name, names.iter().copied());
+    }
+    if args.iter().any(|argument| argument.name == name && !argument.required) {
+        findings.report(&d::LOOKUP_ARG_OPTIONAL, lookup.spot_of("id_from_arg"));
     }
     Some(name.to_owned())
 }
@@ -249,14 +250,34 @@ pub(super) fn columns(
     columns
 }
 
+/// Arguments that nothing reads. Said only of a capability that is otherwise in order.
+fn unused_arguments(
+    findings: &mut Findings<'_>,
+    at: &At<'_>,
+    args: &[Argument],
+    lookup: Option<&str>,
+    proposal: &proposals::Proposal,
+) {
+    let Some(list) = at.get("args") else { return };
+    let used = |name: &str| {
+        let patched = |value: &PatchValue| matches!(value, PatchValue::FromArg(from) if from == name);
+        lookup == Some(name) || proposal.patch.iter().any(|(_, value)| patched(value))
+    };
+    for argument in args.iter().filter(|argument| !used(&argument.name)) {
+        findings.say(
+            &d::UNUSED_ARGUMENT,
+            list.key_of(&argument.name),
+            format!("neither lookup nor patch uses `{}`", shown(&argument.name)),
+        );
+    }
+}
+
 fn settings_without_effect(findings: &mut Findings<'_>, at: &At<'_>, kind: Option<Kind>) {
     let rows = findings.optional(at, "max_rows", &d::INVALID_MAX_ROWS, At::positive);
     if rows.is_some_and(|rows| rows > 1) {
         findings.inert(at, &["max_rows"], "a capability reads exactly one row");
     }
-    if at.get("evidence").is_some_and(|evidence| evidence.node.as_str() != Some("required")) {
-        findings.inert(at, &["evidence"], "evidence is always recorded");
-    }
+    findings.optional(at, "evidence", &d::INVALID_EVIDENCE, |at| (at.node.as_str() == Some("required")).then_some(()));
     findings.inert(at, &["single_tenant_dev_ack"], "target.single_tenant_dev alone counts");
     if kind == Some(Kind::Read) {
         findings.inert(at, PROPOSAL_KEYS, "a read changes nothing");

@@ -3,6 +3,7 @@
 use super::capabilities::engine_of;
 use super::reader::{At, Findings};
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::Mode;
 
 pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, mode: Option<Mode>) {
@@ -13,28 +14,14 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, mode: Option<Mode
         return;
     };
     if mode.is_some_and(|mode| mode != Mode::Cloud) {
-        findings.report(&d::CLOUD_CONFIG_ONLY_FOR_CLOUD_MODE, cloud.spot());
+        findings.report(&d::CLOUD_CONFIG_ONLY_FOR_CLOUD_MODE, cloud.key());
         return;
     }
     if !cloud.is_object() {
         findings.report(&d::CLOUD_CONFIG_REQUIRED, cloud.spot());
         return;
     }
-    findings.open(
-        &cloud,
-        &[
-            "base_url_env",
-            "runner_token_env",
-            "adapter_id",
-            "runner_id",
-            "runner_version",
-            "project_id",
-            "source_id",
-            "engines",
-            "capabilities",
-            "session",
-        ],
-    );
+    findings.open(&cloud, &keys::CLOUD);
     findings.required(&cloud, "base_url_env", &d::CLOUD_BASE_URL_ENV_REQUIRED, At::env_name);
     findings.required(&cloud, "runner_token_env", &d::CLOUD_RUNNER_TOKEN_ENV_REQUIRED, At::env_name);
     findings.required(&cloud, "adapter_id", &d::CLOUD_ADAPTER_ID_REQUIRED, At::text);

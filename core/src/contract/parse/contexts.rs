@@ -3,6 +3,7 @@
 use super::Names;
 use super::reader::{At, Findings, is_safe_name};
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Mode, Provider, TrustedContext};
 
 /// Reads `contexts`.
@@ -15,7 +16,7 @@ pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, names: &mut
     for (name, at) in members {
         names.known.contexts.insert(name.to_owned());
         if !is_safe_name(name) {
-            findings.report(&d::INVALID_CONTEXT_NAME, at.spot());
+            findings.report(&d::INVALID_CONTEXT_NAME, at.key());
         }
         if let Some(context) = context(findings, name, &at) {
             names.contexts.insert(name.to_owned(), context);
@@ -42,7 +43,7 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
         findings.report(&d::TRUSTED_CONTEXT_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["provider", "values"]);
+    findings.closed(at, &keys::CONTEXT);
     let provider = findings.required(at, "provider", &d::INVALID_CONTEXT_PROVIDER, |at| match at.node.as_str()? {
         "static_dev" => Some(Provider::StaticDev),
         "environment" => Some(Provider::Environment),
@@ -60,7 +61,7 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
     };
     if let Some(values) = at.get("values") {
         if values.is_object() {
-            findings.open(&values, &["tenant_id", "principal", "tenant_id_env", "principal_env"]);
+            findings.open(&values, &keys::CONTEXT_VALUES);
         } else {
             findings.report(&d::INVALID_CONTEXT_VALUE, values.spot());
         }
@@ -79,6 +80,9 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
             }
             _ => {}
         }
+    }
+    if matches!(provider, Some(Provider::HttpClaims | Provider::CloudSession)) {
+        findings.report(&d::CONTEXT_NEEDS_CALLER, at.spot_of("provider"));
     }
     if provider == Some(Provider::StaticDev) {
         findings.report(&d::STATIC_DEV_CONTEXT, at.spot_of("provider"));

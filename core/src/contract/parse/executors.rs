@@ -3,6 +3,7 @@
 use super::Names;
 use super::reader::{At, Findings, is_safe_name};
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Executor, ExecutorKind, Mode};
 
 /// The built-in executor.
@@ -22,12 +23,12 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names
     for (name, at) in members {
         names.known.executors.insert(name.to_owned());
         if !is_safe_name(name) {
-            findings.report(&d::INVALID_EXECUTOR_NAME, at.spot());
+            findings.report(&d::INVALID_EXECUTOR_NAME, at.key());
         }
         let Some(kind) = kind(findings, &at, names.mode) else { continue };
         if name == BUILT_IN {
             if !matches!(kind, ExecutorKind::SqlUpdate) {
-                findings.report(&d::EXECUTOR_NAME_RESERVED, at.spot());
+                findings.report(&d::EXECUTOR_NAME_RESERVED, at.key());
             }
             continue;
         }
@@ -40,11 +41,8 @@ fn kind(findings: &mut Findings<'_>, at: &At<'_>, mode: Option<Mode>) -> Option<
         findings.report(&d::EXECUTOR_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(
-        at,
-        &["type", "url_env", "method", "auth", "signing_secret_env", "timeout_ms", "command_env", "signoff"],
-    );
-    findings.signoff(at, &[]);
+    findings.closed(at, &keys::EXECUTOR);
+    findings.signoff(at, &keys::NO_SETTINGS);
     let word = findings.required(at, "type", &d::INVALID_EXECUTOR_TYPE, |at| {
         at.node.as_str().filter(|word| ["sql_update", "http_handler", "command_handler"].contains(word))
     })?;
@@ -92,7 +90,7 @@ fn token(findings: &mut Findings<'_>, auth: &At<'_>) -> Option<String> {
         findings.report(&d::EXECUTOR_AUTH_NOT_OBJECT, auth.spot());
         return None;
     }
-    findings.closed(auth, &["type", "token_env"]);
+    findings.closed(auth, &keys::AUTH);
     findings
         .required(auth, "type", &d::INVALID_EXECUTOR_AUTH, |at| (at.node.as_str() == Some("bearer_env")).then_some(()));
     findings.required(auth, "token_env", &d::EXECUTOR_TOKEN_ENV_REQUIRED, At::env_name)

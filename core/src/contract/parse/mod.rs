@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::reader::{At, Findings};
+pub(super) use self::reader::{is_env_name, is_forbidden_address};
 use super::diagnostics::{self as d, Diagnostic};
+use super::keys;
 use super::types::*;
 use crate::primitives::{Lifetime, Scalar, json};
 
@@ -27,10 +29,10 @@ impl Contract {
     /// Everything that is wrong with the text, and the warnings, in the order of the text (at most about 500).
     pub fn parse(text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut findings = Findings::new(text);
-        let contract = match json::parse(text) {
+        let contract = match json::read(text) {
             Ok(root) => document(&mut findings, &At::root(&root)),
-            Err(error) => {
-                syntax::report(&mut findings, text, &error);
+            Err(refusal) => {
+                syntax::report(&mut findings, refusal);
                 None
             }
         };
@@ -65,24 +67,8 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         return None;
     }
     findings.strict = findings.boolean(root, "strict", true);
-    findings.scan_forbidden(root);
-    findings.closed(
-        root,
-        &[
-            "version",
-            "mode",
-            "result_format",
-            "strict",
-            "storage",
-            "sources",
-            "trusted_context",
-            "contexts",
-            "executors",
-            "capabilities",
-            "cloud",
-            "signoff",
-        ],
-    );
+    findings.scan(root);
+    findings.closed(root, &keys::DOCUMENT);
     // Only 1 is 1: `positive` reads 1.0 as the same number, as JavaScript does.
     findings
         .required(root, "version", &d::UNSUPPORTED_CONFIG_VERSION, |at| at.positive().filter(|version| *version == 1));
@@ -138,12 +124,12 @@ fn storage(findings: &mut Findings<'_>, root: &At<'_>) -> Option<String> {
         findings.report(&d::STORAGE_NOT_OBJECT, storage.spot());
         return None;
     }
-    findings.closed(&storage, &["sqlite_path"]);
+    findings.closed(&storage, &keys::STORAGE);
     findings.optional(&storage, "sqlite_path", &d::INVALID_SQLITE_PATH, |at| at.text().map(str::to_owned))
 }
 
 fn lifetimes(findings: &mut Findings<'_>, root: &At<'_>) -> (Lifetime, Lifetime) {
-    let signoff = findings.signoff(root, &["proposal_ttl", "approval_ttl"]);
+    let signoff = findings.signoff(root, &keys::SETTINGS);
     let mut lifetime = |key, default| {
         let read = |at: &At<'_>| at.node.as_str().and_then(Lifetime::parse);
         let given = signoff.as_ref().and_then(|signoff| findings.optional(signoff, key, &d::INVALID_LIFETIME, read));
@@ -153,8 +139,8 @@ fn lifetimes(findings: &mut Findings<'_>, root: &At<'_>) -> (Lifetime, Lifetime)
 }
 
 fn unused(findings: &mut Findings<'_>, root: &At<'_>, names: &Names) {
-    // Without capabilities (mode cloud) nothing names anything.
-    if root.get("capabilities").is_none() {
+    // Without capabilities nothing names anything.
+    if root.get("capabilities").and_then(|at| at.items()).is_none_or(|items| items.is_empty()) {
         return;
     }
     let parts = [
@@ -165,7 +151,11 @@ fn unused(findings: &mut Findings<'_>, root: &At<'_>, names: &Names) {
     for (key, known, used, info) in parts {
         let Some(part) = root.get(key) else { continue };
         for name in known.difference(used) {
-            findings.say(info, part.spot_of(name), format!("no capability names `{}`", crate::error::printable(name)));
+            findings.say(
+                info,
+                part.key_of(name),
+                format!("no capability names `{}`", crate::contract::concealed::shown(name)),
+            );
         }
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::arguments::{bounds, outside};
 use super::capabilities::columns;
 use super::reader::{At, Findings};
+use super::reversed;
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Argument, ArgumentType, Bounds, ConflictGuard, Engine, PatchValue, Target, Transitions};
-use crate::error::printable;
 use crate::primitives::{Identifier, Scalar};
 
 /// What a proposal has to know of the rest of its capability; parts that could not be read are missing.
@@ -67,12 +69,12 @@ fn patch(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> Vec
     for (name, member) in members {
         let column = Identifier::new(name).ok();
         if column.is_none() {
-            findings.report(&d::INVALID_PATCH_COLUMN, member.spot());
+            findings.report(&d::INVALID_PATCH_COLUMN, member.key());
         }
         let value = binding(findings, &member, context);
         let Some(column) = column else { continue };
         if patch.iter().any(|(other, _)| same_column(context.engine, other, &column)) {
-            findings.report(&d::DUPLICATE_PATCH_COLUMN, member.spot());
+            findings.report(&d::DUPLICATE_PATCH_COLUMN, member.key());
         }
         // A column whose value could not be read stays in, so that what hangs on the column is not reported as well.
         patch.push((column, value.unwrap_or(PatchValue::FromArg(String::new()))));
@@ -85,7 +87,7 @@ fn binding(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> O
         findings.report(&d::PATCH_BINDING_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(at, &["fixed", "from_arg"]);
+    findings.closed(at, &keys::BINDING);
     match (at.get("fixed"), at.get("from_arg")) {
         (Some(fixed), None) => {
             let value = fixed.node.scalar();
@@ -96,8 +98,8 @@ fn binding(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>) -> O
         }
         (None, Some(from)) => {
             let name = findings.optional(at, "from_arg", &d::INVALID_PATCH_ARG, At::text)?;
-            if !context.arg_names.contains(&name) {
-                let message = format!("there is no argument `{}`", printable(name));
+            if !context.arg_names.contains(&name) && !context.arg_names.is_empty() {
+                let message = format!("there is no argument `{}`", shown(name));
                 findings.mistyped(&d::FROM_ARG_UNKNOWN, from.spot(), message, name, context.arg_names.iter().copied());
             } else if context.args.iter().any(|argument| argument.name == name && !argument.required) {
                 findings.report(&d::OPTIONAL_PATCH_ARG, from.spot());
@@ -116,7 +118,7 @@ fn conflict_guard(findings: &mut Findings<'_>, at: &At<'_>) -> Option<ConflictGu
         findings.report(&d::CONFLICT_GUARD_REQUIRED, at.spot_of("conflict_guard"));
         return None;
     };
-    findings.closed(&guard, &["column", "weak_guard_ack"]);
+    findings.closed(&guard, &keys::CONFLICT_GUARD);
     let weak = findings.boolean(&guard, "weak_guard_ack", false);
     if guard.get("column").is_none() && weak {
         return Some(ConflictGuard::RowHash);
@@ -146,14 +148,14 @@ fn allow_list(findings: &mut Findings<'_>, at: &At<'_>, context: &Context<'_>, p
             let allowed = proposal.allowed_columns.iter().map(Identifier::as_str);
             findings.mistyped(
                 &d::PATCH_COLUMN_NOT_ALLOWED,
-                patch.spot_of(column.as_str()),
+                patch.key_of(column.as_str()),
                 message,
                 column.as_str(),
                 allowed,
             );
         }
         if matches!(&proposal.conflict_guard, Some(ConflictGuard::Column(version)) if same(column, version)) {
-            findings.report(&d::PATCH_COLUMN_IS_VERSION, patch.spot_of(column.as_str()));
+            findings.report(&d::PATCH_COLUMN_IS_VERSION, patch.key_of(column.as_str()));
         }
     }
 }
@@ -189,15 +191,15 @@ fn numeric_bounds(
         let column = Identifier::new(name).ok();
         let value = column.as_ref().and_then(|column| patched(proposal, column));
         match (&column, value) {
-            (None, _) => findings.report(&d::INVALID_NUMERIC_BOUND_COLUMN, member.spot()),
-            (Some(_), None) => findings.report(&d::NUMERIC_BOUND_PATCH_COLUMN_REQUIRED, member.spot()),
+            (None, _) => findings.report(&d::INVALID_NUMERIC_BOUND_COLUMN, member.key()),
+            (Some(_), None) => findings.report(&d::NUMERIC_BOUND_PATCH_COLUMN_REQUIRED, member.key()),
             _ => {}
         }
         if !member.is_object() {
             findings.report(&d::NUMERIC_BOUND_NOT_OBJECT, member.spot());
             continue;
         }
-        findings.closed(&member, &["minimum", "maximum"]);
+        findings.closed(&member, &keys::BOUND);
         if member.get("minimum").is_none() && member.get("maximum").is_none() {
             findings.report(&d::NUMERIC_BOUND_EMPTY, member.spot());
         }
@@ -209,6 +211,9 @@ fn numeric_bounds(
             Some(PatchValue::Fixed(fixed)) if outside(fixed, minimum.as_ref(), maximum.as_ref()) => {
                 findings.report(&d::FIXED_VALUE_OUT_OF_BOUNDS, member.spot());
             }
+            Some(PatchValue::FromArg(name)) if apart(context, name, minimum.as_ref(), maximum.as_ref()) => {
+                findings.report(&d::ARGUMENT_NEVER_FITS, member.spot());
+            }
             _ => {}
         }
         if let Some(column) = column {
@@ -216,6 +221,20 @@ fn numeric_bounds(
         }
     }
     out
+}
+
+/// True if no number that the argument allows is within the column's bounds.
+fn apart(context: &Context<'_>, name: &str, minimum: Option<&Scalar>, maximum: Option<&Scalar>) -> bool {
+    let Some(argument) = context.args.iter().find(|argument| argument.name == name) else { return false };
+    let (low, high) = (argument.minimum.as_ref(), argument.maximum.as_ref());
+    // A range that is empty in itself was reported as that.
+    if reversed(low, high) || reversed(minimum, maximum) {
+        return false;
+    }
+    match &argument.allowed {
+        Some(values) => !values.is_empty() && values.iter().all(|value| outside(value, minimum, maximum)),
+        None => reversed(low, maximum) || reversed(minimum, high),
+    }
 }
 
 fn transition_guards(
@@ -234,15 +253,15 @@ fn transition_guards(
         let column = Identifier::new(name).ok();
         let value = column.as_ref().and_then(|column| patched(proposal, column));
         match (&column, value) {
-            (None, _) => findings.report(&d::INVALID_TRANSITION_GUARD_COLUMN, member.spot()),
-            (Some(_), None) => findings.report(&d::TRANSITION_PATCH_COLUMN_REQUIRED, member.spot()),
+            (None, _) => findings.report(&d::INVALID_TRANSITION_GUARD_COLUMN, member.key()),
+            (Some(_), None) => findings.report(&d::TRANSITION_PATCH_COLUMN_REQUIRED, member.key()),
             _ => {}
         }
         if !member.is_object() {
             findings.report(&d::TRANSITION_GUARD_NOT_OBJECT, member.spot());
             continue;
         }
-        findings.closed(&member, &["from_column", "allowed"]);
+        findings.closed(&member, &keys::TRANSITION);
         let from_column = match member.get("from_column") {
             None => column.clone(),
             Some(_) => findings.optional(&member, "from_column", &d::INVALID_TRANSITION_FROM_COLUMN, At::identifier),
@@ -269,8 +288,8 @@ fn transitions(findings: &mut Findings<'_>, guard: &At<'_>) -> BTreeMap<String, 
     }
     let mut out = BTreeMap::new();
     for (from, list) in members {
-        if from.trim().is_empty() {
-            findings.report(&d::TRANSITION_FROM_REQUIRED, list.spot());
+        if !from.chars().any(|c| !c.is_whitespace() && c != '\u{feff}') {
+            findings.report(&d::TRANSITION_FROM_REQUIRED, list.key());
         }
         let items = list.items().unwrap_or_default();
         let to: Option<Vec<String>> = items.iter().map(|item| item.text().map(str::to_owned)).collect();
@@ -296,6 +315,15 @@ fn reachable(
         && !allowed.values().flatten().any(|to| to == fixed)
     {
         findings.report(&d::FIXED_VALUE_UNREACHABLE, guard.spot());
+    } else if let PatchValue::FromArg(name) = value
+        && let Some(values) = context.args.iter().find(|arg| arg.name == *name).and_then(|arg| arg.allowed.as_ref())
+        && !values.is_empty()
+        && !allowed.is_empty()
+        && !values
+            .iter()
+            .any(|value| allowed.values().flatten().any(|to| matches!(value, Scalar::Text(text) if text == to)))
+    {
+        findings.report(&d::ARGUMENT_NEVER_FITS, guard.spot());
     }
 }
 
@@ -305,9 +333,8 @@ fn required_role(findings: &mut Findings<'_>, at: &At<'_>) -> Option<String> {
         findings.report(&d::APPROVAL_NOT_OBJECT, approval.spot());
         return None;
     }
-    findings.closed(&approval, &["mode", "required_role"]);
-    if approval.get("mode").is_some_and(|mode| mode.node.as_str() != Some("human")) {
-        findings.inert(&approval, &["mode"], "a person decides, always");
-    }
+    findings.closed(&approval, &keys::APPROVAL);
+    findings
+        .optional(&approval, "mode", &d::INVALID_APPROVAL_MODE, |at| (at.node.as_str() == Some("human")).then_some(()));
     findings.optional(&approval, "required_role", &d::INVALID_REQUIRED_ROLE, |at| at.text().map(str::to_owned))
 }

@@ -1,9 +1,13 @@
 //! Walking the JSON tree with its pointer, and collecting what is found on the way.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
+use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, Diagnostic, DiagnosticInfo, Severity};
-use crate::error::{nearest, printable};
+use crate::contract::keys::ObjectInfo;
+use crate::error::nearest;
 use crate::primitives::json::{self, Node, NodeValue};
 use crate::primitives::{Identifier, Scalar};
 
@@ -20,10 +24,11 @@ pub(super) struct At<'n> {
     pub pointer: String,
 }
 
-/// A place without a value: where something is missing, or the value itself.
+/// A place without a value: where something is missing, the value itself, or its key.
 pub(super) struct Spot {
     offset: usize,
     pointer: String,
+    key: bool,
 }
 
 impl<'n> At<'n> {
@@ -55,7 +60,9 @@ impl<'n> At<'n> {
 
     /// The text, if it is a string with something in it.
     pub fn text(&self) -> Option<&'n str> {
-        self.node.as_str().filter(|text| !text.trim().is_empty())
+        // A byte order mark is white space to JavaScript, and so to v1.
+        let blank = |text: &str| text.chars().all(|c| c.is_whitespace() || c == '\u{feff}');
+        self.node.as_str().filter(|text| !blank(text))
     }
 
     pub fn boolean(&self) -> Option<bool> {
@@ -107,13 +114,23 @@ impl<'n> At<'n> {
     }
 
     pub fn spot(&self) -> Spot {
-        Spot { offset: self.node.offset, pointer: self.pointer.clone() }
+        Spot { offset: self.node.offset, pointer: self.pointer.clone(), key: false }
+    }
+
+    /// This member's key: what is wrong is that it stands there, or its name.
+    pub fn key(&self) -> Spot {
+        Spot { key: true, ..self.spot() }
+    }
+
+    /// The key of this member.
+    pub fn key_of(&self, key: &str) -> Spot {
+        Spot { key: self.node.get(key).is_some(), ..self.spot_of(key) }
     }
 
     /// Where this member stands, or would stand.
     pub fn spot_of(&self, key: &str) -> Spot {
         let offset = self.node.get(key).map_or(self.node.offset, |node| node.offset);
-        Spot { offset, pointer: json::pointer(&self.pointer, key) }
+        Spot { offset, pointer: json::pointer(&self.pointer, key), key: false }
     }
 }
 
@@ -127,7 +144,7 @@ fn plain(node: &Node) -> Value {
     }
 }
 
-fn is_env_name(text: &str) -> bool {
+pub(in crate::contract) fn is_env_name(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_uppercase() || b == b'_');
     first && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
@@ -142,14 +159,16 @@ pub(super) fn is_safe_name(text: &str) -> bool {
 pub(super) struct Findings<'t> {
     text: &'t str,
     list: Vec<Diagnostic>,
-    failed: bool,
+    errors: usize,
+    /// Where numbers stand that were reported as infinite: nothing else is said of them.
+    infinite: BTreeSet<usize>,
     /// False: unknown fields pass.
     pub strict: bool,
 }
 
 impl<'t> Findings<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, list: Vec::new(), failed: false, strict: true }
+        Self { text, list: Vec::new(), errors: 0, infinite: BTreeSet::new(), strict: true }
     }
 
     /// Reports with the table's own words.
@@ -171,13 +190,17 @@ impl<'t> Findings<'t> {
         word: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let help = nearest(word, known).map(|near| format!("did you mean `{}`?", printable(near)));
+        let help = nearest(word, known).map(|near| format!("did you mean `{}`?", shown(near)));
         self.push(info, spot, message, help);
     }
 
     fn push(&mut self, info: &'static DiagnosticInfo, spot: Spot, message: String, help: Option<String>) {
+        if self.infinite.contains(&spot.offset) {
+            return;
+        }
+        let offset = if spot.key { json::key_offset(self.text, spot.offset) } else { spot.offset };
         let (line, column) =
-            if self.list.len() < MOST_FINDINGS { json::line_column(self.text, spot.offset) } else { (1, 1) };
+            if self.list.len() < MOST_FINDINGS { json::line_column(self.text, offset) } else { (1, 1) };
         self.push_at(info, spot.pointer, line, column, message, help);
     }
 
@@ -191,8 +214,8 @@ impl<'t> Findings<'t> {
         help: Option<String>,
     ) {
         // The first error is kept even if warnings filled the list: a refusal must say why.
-        let first_error = info.severity == Severity::Error && !self.failed;
-        self.failed |= info.severity == Severity::Error;
+        let first_error = info.severity == Severity::Error && self.errors == 0;
+        self.errors += usize::from(info.severity == Severity::Error);
         if self.list.len() < MOST_FINDINGS || first_error {
             let help = help.or_else(|| (!info.help.is_empty()).then(|| info.help.to_owned()));
             self.list.push(Diagnostic {
@@ -207,26 +230,26 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Every member must be one of `known`.
-    pub fn closed(&mut self, at: &At<'_>, known: &[&str]) {
+    /// Every member must be one of its keys.
+    pub fn closed(&mut self, at: &At<'_>, known: &ObjectInfo) {
         if !self.strict {
             return;
         }
         for (key, member) in at.members().unwrap_or_default() {
             // A forbidden key is reported as that, once.
-            if !known.contains(&key) && forbidden(key).is_none() {
-                let message = format!("`{}` is not known here", printable(key));
-                self.mistyped(&d::UNKNOWN_FIELD, member.spot(), message, key, known.iter().copied());
+            if !known.has(key) && forbidden(key).is_none() {
+                let message = format!("`{}` is not known here", shown(key));
+                self.mistyped(&d::UNKNOWN_FIELD, member.key(), message, key, known.names());
             }
         }
     }
 
     /// Like [`Self::closed`] for objects that v1 leaves open: what is not known there does nothing.
-    pub fn open(&mut self, at: &At<'_>, known: &[&str]) {
+    pub fn open(&mut self, at: &At<'_>, known: &ObjectInfo) {
         for (key, member) in at.members().unwrap_or_default() {
-            if !known.contains(&key) && forbidden(key).is_none() {
-                let message = format!("`{}` is not known here and has no effect", printable(key));
-                self.mistyped(&d::INERT_SETTING, member.spot(), message, key, known.iter().copied());
+            if !known.has(key) && forbidden(key).is_none() {
+                let message = format!("`{}` is not known here and has no effect", shown(key));
+                self.mistyped(&d::INERT_SETTING, member.key(), message, key, known.names());
             }
         }
     }
@@ -234,12 +257,12 @@ impl<'t> Findings<'t> {
     /// The members in `keys` do nothing here.
     pub fn inert(&mut self, at: &At<'_>, keys: &[&str], why: &str) {
         for key in keys.iter().filter(|key| at.get(key).is_some()) {
-            self.say(&d::INERT_SETTING, at.spot_of(key), format!("`{key}` has no effect: {why}"));
+            self.say(&d::INERT_SETTING, at.key_of(key), format!("`{key}` has no effect: {why}"));
         }
     }
 
     /// A `signoff` object: closed, our own settings.
-    pub fn signoff<'n>(&mut self, at: &At<'n>, known: &[&str]) -> Option<At<'n>> {
+    pub fn signoff<'n>(&mut self, at: &At<'n>, known: &ObjectInfo) -> Option<At<'n>> {
         let signoff = at.get("signoff")?;
         if !signoff.is_object() {
             self.report(&d::SIGNOFF_NOT_OBJECT, signoff.spot());
@@ -291,21 +314,33 @@ impl<'t> Findings<'t> {
         value
     }
 
-    /// Keys that have no place in a contract, wherever they stand.
-    pub fn scan_forbidden(&mut self, at: &At<'_>) {
+    /// What has no place in a contract, wherever it stands: addresses, SQL, numbers without an end.
+    pub fn scan(&mut self, at: &At<'_>) {
+        if let NodeValue::Number(text) = &at.node.value
+            && !text.parse::<f64>().is_ok_and(f64::is_finite)
+        {
+            let message = format!("{} is greater than every double", shown(text));
+            self.say(&d::JSON_NUMBER_NOT_FINITE, at.spot(), message);
+            self.infinite.insert(at.node.offset);
+        }
         for (key, member) in at.members().unwrap_or_default() {
             if let Some(info) = forbidden(key) {
-                self.say(info, member.spot(), format!("`{key}`: {}", info.meaning));
+                self.say(info, member.key(), format!("`{key}`: {}", info.meaning));
             }
-            self.scan_forbidden(&member);
+            self.scan(&member);
         }
         for item in at.items().unwrap_or_default() {
-            self.scan_forbidden(&item);
+            self.scan(&item);
         }
     }
 
     pub fn failed(&self) -> bool {
-        self.failed
+        self.errors > 0
+    }
+
+    /// How many errors were found so far.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The findings in the order of the text.
@@ -313,6 +348,11 @@ impl<'t> Findings<'t> {
         self.list.sort_by_key(|finding| (finding.line, finding.column));
         self.list
     }
+}
+
+/// True for a key under which v1's users wrote addresses.
+pub(in crate::contract) fn is_forbidden_address(key: &str) -> bool {
+    forbidden(key).is_some_and(|info| info.code == d::INLINE_DATABASE_URL_FORBIDDEN.code)
 }
 
 fn forbidden(key: &str) -> Option<&'static DiagnosticInfo> {

@@ -3,6 +3,7 @@
 use super::reader::{At, Findings};
 use super::{Names, capabilities::engine_of};
 use crate::contract::diagnostics as d;
+use crate::contract::keys;
 use crate::contract::types::{Engine, Mode, Source};
 use crate::primitives::Identifier;
 
@@ -20,7 +21,7 @@ pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names
     for (name, at) in members {
         names.known.sources.insert(name.to_owned());
         if Identifier::new(name).is_err() {
-            findings.report(&d::UNSAFE_SOURCE_NAME, at.spot());
+            findings.report(&d::UNSAFE_SOURCE_NAME, at.key());
         }
         if let Some(source) = source(findings, name, &at) {
             names.sources.insert(name.to_owned(), source);
@@ -33,10 +34,7 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
         findings.report(&d::SOURCE_NOT_OBJECT, at.spot());
         return None;
     }
-    findings.closed(
-        at,
-        &["engine", "read_url_env", "write_url_env", "read_only", "statement_timeout_ms", "ssl", "signoff"],
-    );
+    findings.closed(at, &keys::SOURCE);
     let engine = findings.required(at, "engine", &d::INVALID_SOURCE_ENGINE, |at| engine_of(at.node.as_str()?));
     let read_url_env = findings.required(at, "read_url_env", &d::READ_URL_ENV_REQUIRED, At::env_name);
     let write_url_env = findings.optional(at, "write_url_env", &d::INVALID_WRITE_URL_ENV, At::env_name);
@@ -47,7 +45,7 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
         &["ssl"],
         "TLS is set in the address that the environment holds, as sslmode=verify-full and sslrootcert=FILE",
     );
-    let signoff = findings.signoff(at, &["create_receipts", "receipts_schema"]);
+    let signoff = findings.signoff(at, &keys::SOURCE_SETTINGS);
     let create_receipts = signoff.as_ref().is_some_and(|signoff| findings.boolean(signoff, "create_receipts", false));
     let receipts_schema = signoff
         .as_ref()
@@ -55,6 +53,9 @@ fn source(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Source
     let elsewhere = receipts_schema.as_ref().is_some_and(|schema| schema.as_str() != "main");
     if let Some(signoff) = signoff.as_ref().filter(|_| engine == Some(Engine::Sqlite) && elsewhere) {
         findings.report(&d::SQLITE_SCHEMA_NOT_MAIN, signoff.spot_of("receipts_schema"));
+    }
+    if write_url_env.is_none() && at.get("write_url_env").is_some() {
+        return None;
     }
     Some(Source {
         name: name.to_owned(),

@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::edited;
-
 /// One edit each: (where, to what, the code, the pointer of the finding; `=` for the place of the edit).
 pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let null = Value::Null;
@@ -18,6 +16,7 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
         ("/strict", json!("no"), "INVALID_BOOLEAN", "="),
         ("/storage", json!("x"), "STORAGE_NOT_OBJECT", "="),
         ("/storage/sqlite_path", json!(" "), "INVALID_SQLITE_PATH", "="),
+        ("/storage/sqlite_path", json!("\u{feff}"), "INVALID_SQLITE_PATH", "="),
         ("/storage/path", json!("x"), "UNKNOWN_FIELD", "="),
         ("/capabilites", json!([]), "UNKNOWN_FIELD", "="),
         ("/signoff", json!(true), "SIGNOFF_NOT_OBJECT", "="),
@@ -124,7 +123,8 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
         ("/capabilities/0/source", json!("billing"), "UNKNOWN_SOURCE", "="),
         ("/capabilities/0/context", json!("nobody"), "UNKNOWN_CONTEXT", "="),
         ("/capabilities/0/executor", json!("sql_update"), "INERT_SETTING", "="),
-        ("/capabilities/0/evidence", json!("none"), "INERT_SETTING", "="),
+        ("/capabilities/0/evidence", json!("none"), "INVALID_EVIDENCE", "="),
+        ("/capabilities/0/evidence", json!(true), "INVALID_EVIDENCE", "="),
         ("/capabilities/0/max_rows", json!(5), "INERT_SETTING", "="),
         ("/capabilities/0/max_rows", json!(0), "INVALID_MAX_ROWS", "="),
         ("/capabilities/0/signoff", json!({"quorum": 2}), "UNKNOWN_FIELD", "/capabilities/0/signoff/quorum"),
@@ -307,50 +307,9 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
             "/capabilities/1/conflict_guard/column",
         ),
         ("/capabilities/1/approval", json!("human"), "APPROVAL_NOT_OBJECT", "="),
-        ("/capabilities/1/approval/mode", json!("auto"), "INERT_SETTING", "="),
+        ("/capabilities/1/approval/mode", json!("auto"), "INVALID_APPROVAL_MODE", "="),
         ("/capabilities/1/approval/required_role", json!(""), "INVALID_REQUIRED_ROLE", "="),
         ("/capabilities/1/executor", json!(7), "INVALID_EXECUTOR_REFERENCE", "="),
         ("/capabilities/2/executor", json!("billing_app_handlr"), "UNKNOWN_EXECUTOR", "="),
-    ]
-}
-
-/// Codes that take more than one edit, or no JSON tree at all.
-pub(super) fn other_documents() -> Vec<(String, &'static str, &'static str)> {
-    let cloud = |key: &str, value: Value| {
-        let mut cloud = json!({"base_url_env": "B", "runner_token_env": "T", "adapter_id": "a"});
-        cloud[key] = value;
-        json!({"version": 1, "mode": "cloud", "cloud": cloud}).to_string()
-    };
-    vec![
-        ("{\"version\": 1,,}".into(), "JSON_INVALID", ""),
-        ("{\"a~b\": [{\"k\": 1, \"k\": 2}]}".into(), "JSON_DUPLICATE_KEY", "/a~0b/0/k"),
-        (format!("{}1{}", "[".repeat(65), "]".repeat(65)), "JSON_TOO_DEEP", ""),
-        (cloud("base_url_env", json!("https://x")), "CLOUD_BASE_URL_ENV_REQUIRED", "/cloud/base_url_env"),
-        (cloud("runner_token_env", json!(1)), "CLOUD_RUNNER_TOKEN_ENV_REQUIRED", "/cloud/runner_token_env"),
-        (cloud("adapter_id", json!("")), "CLOUD_ADAPTER_ID_REQUIRED", "/cloud/adapter_id"),
-        (cloud("source_id", json!(1)), "INVALID_CLOUD_SOURCE_ID", "/cloud/source_id"),
-        (cloud("runner_id", json!("")), "INVALID_CLOUD_RUNNER_ID", "/cloud/runner_id"),
-        (cloud("runner_version", json!(1)), "INVALID_CLOUD_RUNNER_VERSION", "/cloud/runner_version"),
-        (cloud("project_id", json!([])), "INVALID_CLOUD_PROJECT_ID", "/cloud/project_id"),
-        (cloud("engines", json!(["oracle"])), "INVALID_CLOUD_ENGINES", "/cloud/engines"),
-        (cloud("capabilities", json!([])), "INVALID_CLOUD_CAPABILITIES", "/cloud/capabilities"),
-        (cloud("session", json!("x")), "INVALID_CLOUD_SESSION", "/cloud/session"),
-        (cloud("sesion", json!({})), "INERT_SETTING", "/cloud/sesion"),
-        (
-            edited(&[
-                ("/capabilities/0/target/tenant_key", Value::Null),
-                ("/capabilities/0/target/single_tenant_dev", json!(true)),
-            ]),
-            "SINGLE_TENANT_DEV_EXCEPTION",
-            "/capabilities/0/target/single_tenant_dev",
-        ),
-        (
-            edited(&[
-                ("/capabilities/1/patch/waiver_reason", json!({"fixed": "z"})),
-                ("/capabilities/1/transition_guards", json!({"waiver_reason": {"allowed": {"x": ["y"]}}})),
-            ]),
-            "FIXED_VALUE_UNREACHABLE",
-            "/capabilities/1/transition_guards/waiver_reason",
-        ),
     ]
 }
