@@ -4,6 +4,7 @@ pub mod apply;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod handler;
 pub mod manual;
 pub mod proposals;

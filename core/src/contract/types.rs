@@ -315,6 +315,13 @@ impl Contract {
         self.capabilities.iter().find(|capability| capability.name == name)
     }
 
+    /// The kind of executor that carries a capability's changes out.
+    #[must_use]
+    pub fn executor_of(&self, capability: &Capability) -> &ExecutorKind {
+        let named = capability.executor.as_ref().and_then(|name| self.executors.get(name));
+        named.map_or(&ExecutorKind::SqlUpdate, |executor| &executor.kind)
+    }
+
     /// The context that a capability runs in.
     #[must_use]
     pub fn context_of(&self, capability: &Capability) -> Option<&TrustedContext> {

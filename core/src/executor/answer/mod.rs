@@ -217,7 +217,7 @@ fn receipt(body: &[u8], asked: &Asked<'_>) -> Result<Told, Wrong> {
             Some("a dry run changed something")
         }
         (true, false) if rehearsed => Some("it is of a dry run"),
-        (true, false) if mutated == Some(false) && rows.is_some_and(|rows| rows > 0) => {
+        (true, false) if status == Status::Applied && mutated == Some(false) && rows.is_some_and(|rows| rows > 0) => {
             Some("rows were written, and nothing was changed")
         }
         _ => None,
