@@ -1,6 +1,7 @@
 //! `make bench`: the numbers that people rely on, each beside its baseline in the same run.
 
 mod handler;
+mod http;
 mod postgres;
 mod propose;
 
@@ -35,6 +36,9 @@ fn main() {
     }
     if wanted("handler") {
         handler::run();
+    }
+    if wanted("http") {
+        http::run();
     }
     if wanted("postgres") {
         postgres::run();
