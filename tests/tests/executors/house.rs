@@ -89,8 +89,8 @@ impl House {
         let arguments = json!({ "invoice_id": invoice, "amount_cents": 500, "reason": "a courtesy" }).to_string();
         self.wait(async {
             let proposed = self.runtime.propose(CREDIT, &arguments, &Caller::FromContract).await.unwrap();
-            let record = proposed.record;
-            let seen = Seen { proposal_id: record.id().to_owned(), hash: record.hash().to_owned(), version: 1 };
+            let change = proposed.change_set;
+            let seen = Seen { proposal_id: change.proposal_id, hash: change.integrity.proposal_hash, version: 1 };
             let dana = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: false };
             self.runtime.approve(&seen, &dana, None).await.unwrap();
             seen.proposal_id

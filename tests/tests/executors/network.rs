@@ -37,7 +37,8 @@ fn private_networks_and_plain_http_are_refused_before_a_byte_leaves() {
         ("https://169.254.169.254/x", "it is a link-local address, where metadata services are"),
         ("https://[::ffff:192.168.0.1]/x", "it is in a private network"),
         ("https://user:planted@billing.example/x", "it holds a user's name or password; a token belongs into auth"),
-        ("file:///etc/passwd", "it is not http or https"),
+        ("ftp://billing.example/x", "it is not http or https"),
+        ("file:///etc/passwd", "it is not a URL"),
     ] {
         house.set("BILLING_APP_HANDLER_URL", url);
         let error = house.apply(&id).unwrap_err();

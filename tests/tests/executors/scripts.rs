@@ -32,9 +32,9 @@ fn python() -> bool {
 fn contract(executor: Value) -> String {
     let mut contract: Value = serde_json::from_str(&CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).unwrap();
     contract["executors"]["app"] = executor;
+    contract["executors"].as_object_mut().unwrap().retain(|name, _| name == "app");
     let capabilities = contract["capabilities"].as_array_mut().unwrap();
     capabilities.retain(|capability| capability["executor"].is_null());
-    contract["executors"].as_object_mut().unwrap().retain(|name, _| name == "app");
     for capability in capabilities.iter_mut().filter(|capability| capability["name"] == WAIVE) {
         capability["executor"] = json!("app");
     }

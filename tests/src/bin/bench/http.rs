@@ -116,11 +116,7 @@ fn server() -> (SocketAddr, Arc<std::sync::Mutex<Vec<u8>>>) {
                 let (keep, answer) = (Arc::clone(&keep), answer.clone());
                 tokio::spawn(async move {
                     while let Some(body) = request(&mut stream).await {
-                        let mut kept = keep.lock().expect("a body");
-                        if kept.is_empty() {
-                            *kept = body;
-                        }
-                        drop(kept);
+                        keep_first(&keep, body);
                         stream.write_all(answer.as_bytes()).await.expect("an answer");
                     }
                 });
@@ -128,6 +124,13 @@ fn server() -> (SocketAddr, Arc<std::sync::Mutex<Vec<u8>>>) {
         });
     });
     (heard.recv().expect("an address"), kept)
+}
+
+fn keep_first(kept: &std::sync::Mutex<Vec<u8>>, body: Vec<u8>) {
+    let mut kept = kept.lock().expect("a body");
+    if kept.is_empty() {
+        *kept = body;
+    }
 }
 
 /// The body of the next request.
