@@ -72,8 +72,10 @@ impl Contract {
             }
         };
         // Only what is said: a contract of v1 keeps its digests.
-        if let (ExecutorKind::HttpHandler { settings: ours, .. } | ExecutorKind::CommandHandler { settings: ours, .. }, Some(settings)) =
-            (kind, settings.as_object_mut())
+        if let (
+            ExecutorKind::HttpHandler { settings: ours, .. } | ExecutorKind::CommandHandler { settings: ours, .. },
+            Some(settings),
+        ) = (kind, settings.as_object_mut())
             && *ours != HandlerSettings::default()
         {
             settings.insert("signoff".to_owned(), handler_settings(ours));

@@ -230,9 +230,9 @@ impl Executor for CommandHandler {
         let status = if ran.status.success() { 200 } else { 500 };
         let answered = match (judge(status, &ran.out, &asked), ran.status.code()) {
             (Answered::Unknown(_), Some(0)) => Answered::Unknown("the command ended without a receipt".to_owned()),
-            (Answered::Unknown(_), Some(code)) => {
-                Answered::Unknown(format!("the command ended with {code} and without a receipt that nothing was changed"))
-            }
+            (Answered::Unknown(_), Some(code)) => Answered::Unknown(format!(
+                "the command ended with {code} and without a receipt that nothing was changed"
+            )),
             (_, None) => Answered::Unknown("the command was ended by a signal".to_owned()),
             (answered, _) => answered,
         };

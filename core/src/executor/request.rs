@@ -17,7 +17,9 @@ pub(super) fn body(execution: &Execution, executor: &str, audience: Option<&str>
     let target = wire(serde_json::to_value(&job.target));
     let member = |name: &str| change.get(name).cloned().unwrap_or(Value::Null);
     let mut body = Map::new();
-    for name in ["proposal_id", "proposal_version", "action", "principal", "scope", "source", "before", "patch", "after"] {
+    for name in
+        ["proposal_id", "proposal_version", "action", "principal", "scope", "source", "before", "patch", "after"]
+    {
         body.insert(name.to_owned(), member(name));
     }
     for name in ["guards", "evidence"] {
@@ -65,4 +67,3 @@ pub(super) fn text(body: Map<String, Value>) -> Result<String> {
 fn handler_job_id(job_id: &str) -> String {
     format!("hwb_{}", job_id.strip_prefix("wbj_").unwrap_or(job_id))
 }
-

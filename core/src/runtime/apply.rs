@@ -6,8 +6,8 @@ use super::Runtime;
 use super::backoff::Backoff;
 use super::decide::{check_approver, check_name};
 use crate::contract::{Capability, Mode};
-use crate::error::{Code, Error, Result};
 use crate::database::ScopedRead;
+use crate::error::{Code, Error, Result};
 use crate::executor::{Ended, Execution, Executor};
 use crate::fault_point;
 use crate::guard::{Purpose, SourceReceipt};
@@ -33,7 +33,13 @@ pub struct ApplyOptions {
 
 impl Default for ApplyOptions {
     fn default() -> Self {
-        Self { dry_run: false, resume: false, runner: "local_runner".to_owned(), lease: Duration::from_secs(300), retry_for: Duration::from_secs(10) }
+        Self {
+            dry_run: false,
+            resume: false,
+            runner: "local_runner".to_owned(),
+            lease: Duration::from_secs(300),
+            retry_for: Duration::from_secs(10),
+        }
     }
 }
 
@@ -492,15 +498,14 @@ impl Runtime {
             Ended::Conflict(receipt) => {
                 (Event::Conflict, Ending::Conflict, Some(ReceiptStatus::Conflict), Some(receipt), None)
             }
-            Ended::Failed(receipt) => {
-                (Event::Failed, Ending::Failed, Some(ReceiptStatus::Failed), Some(receipt), None)
-            }
+            Ended::Failed(receipt) => (Event::Failed, Ending::Failed, Some(ReceiptStatus::Failed), Some(receipt), None),
             Ended::Canceled(receipt) => {
                 (Event::Tombstoned, Ending::Canceled, Some(ReceiptStatus::Canceled), Some(receipt), None)
             }
             // An earlier attempt may still land: what this one knows of itself does not resolve it.
             Ended::Released(error) if unresolved => {
-                cause = Some(format!("an earlier attempt is unresolved, and this one ended with {}", last_error(&error)));
+                cause =
+                    Some(format!("an earlier attempt is unresolved, and this one ended with {}", last_error(&error)));
                 (Event::Lost, Ending::Unknown, None, None, Some(error))
             }
             Ended::Released(error) => (Event::Release, Ending::Unknown, None, None, Some(error)),
@@ -517,8 +522,7 @@ impl Runtime {
             (Some(status), Some(source)) => Some(wire_receipt(job, options, status, source, now)?),
             _ => None,
         };
-        let standing =
-            Standing { lease_expires_at: None, last_error: error.as_ref().map(last_error), ..held.standing };
+        let standing = Standing { lease_expires_at: None, last_error: error.as_ref().map(last_error), ..held.standing };
         let advance = Advance {
             proposal_id: id.to_owned(),
             expected_seq: held.seq,
@@ -555,7 +559,9 @@ impl Runtime {
 /// The code that the ledger keeps of a failure: the application's own where it gave one.
 fn last_error(error: &Error) -> String {
     let own = [Code::ExecutorFailed, Code::ExecutorRefused, Code::ExecutorBusy].contains(&error.code());
-    let told = error.field("reason").filter(|reason| own && reason.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'));
+    let told = error
+        .field("reason")
+        .filter(|reason| own && reason.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'));
     told.unwrap_or_else(|| error.code().as_str()).to_owned()
 }
 

@@ -11,9 +11,9 @@ use super::address;
 use super::{Environment, Runtime, receipts_table, write_variable};
 use crate::contract::{Capability, Contract, ExecutorKind};
 use crate::error::{Code, Error, Result};
-use crate::executor::{Executor, SqlUpdate};
 #[cfg(any(feature = "http", feature = "command"))]
 use crate::executor::Masks;
+use crate::executor::{Executor, SqlUpdate};
 #[cfg(any(feature = "http", feature = "command"))]
 use crate::primitives::Secret;
 
@@ -88,7 +88,8 @@ fn masks(contract: &Contract, environment: &Environment) -> Masks {
     for source in contract.sources.values() {
         for variable in std::iter::once(&source.read_url_env).chain(&source.write_url_env) {
             // The path of a file is no secret.
-            let Some(url) = address(source, variable, environment).ok().filter(|url| url.expose().contains("://")) else {
+            let Some(url) = address(source, variable, environment).ok().filter(|url| url.expose().contains("://"))
+            else {
                 continue;
             };
             let user = url.expose().split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
@@ -117,12 +118,12 @@ fn http_handler(
     environment: &Environment,
     handlers: &Handlers,
 ) -> Result<crate::executor::HttpHandler> {
-    let ExecutorKind::HttpHandler { url_env, method, token_env, signing_secret_env, timeout_ms, settings } = kind else {
+    let ExecutorKind::HttpHandler { url_env, method, token_env, signing_secret_env, timeout_ms, settings } = kind
+    else {
         return Err(not_here(name, kind));
     };
-    let secret = |variable: &Option<String>| {
-        variable.as_ref().map(|variable| needed(environment, name, variable)).transpose()
-    };
+    let secret =
+        |variable: &Option<String>| variable.as_ref().map(|variable| needed(environment, name, variable)).transpose();
     let url = needed(environment, name, url_env)?;
     let settings = crate::executor::HttpSettings {
         name: name.to_owned(),
@@ -139,10 +140,7 @@ fn http_handler(
         masks: masks(contract, environment),
     };
     let client = handlers.client(environment).map_err(|reason| {
-        Error::new(Code::ExecutorUrlRefused)
-            .with("executor", name)
-            .with("variable", url_env)
-            .with("reason", reason)
+        Error::new(Code::ExecutorUrlRefused).with("executor", name).with("variable", url_env).with("reason", reason)
     })?;
     crate::executor::HttpHandler::new(settings, client)
 }
@@ -159,9 +157,8 @@ fn command_handler(
     };
     let command = needed(environment, name, command_env)?;
     let inherited = crate::executor::INHERITED.iter().copied().chain(settings.env.iter().map(String::as_str));
-    let variables = inherited
-        .filter_map(|variable| Some((variable.to_owned(), Secret::new(environment.get(variable)?))))
-        .collect();
+    let variables =
+        inherited.filter_map(|variable| Some((variable.to_owned(), Secret::new(environment.get(variable)?)))).collect();
     crate::executor::CommandHandler::new(crate::executor::CommandSettings {
         name: name.to_owned(),
         variable: command_env.clone(),

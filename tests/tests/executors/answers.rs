@@ -37,7 +37,10 @@ fn propose_approve_apply_applied_already_applied_replay() {
     assert_eq!(wrapped.as_object_mut().unwrap().remove("target"), Some(body["target"].clone()));
     assert_eq!(wrapped, change, "the change set stays as it was hashed");
     assert_eq!(body["approval"]["approver"], "dana");
-    assert_eq!((body["approval"]["status"].as_str(), body["approval"]["role"].as_str()), (Some("approved"), Some("billing_lead")));
+    assert_eq!(
+        (body["approval"]["status"].as_str(), body["approval"]["role"].as_str()),
+        (Some("approved"), Some("billing_lead"))
+    );
     assert_eq!((body["audience"].as_str(), body["dry_run"].as_bool()), (Some("billing-app"), Some(false)));
     assert_eq!(body["writeback_job_id"], format!("hwb_{id}"));
     assert_eq!(header(&head, "idempotency-key").as_deref(), body["idempotency_key"].as_str());
@@ -63,7 +66,12 @@ fn a_lost_answer_is_unknown_and_then_the_truth() {
         ("endless", Fault::Endless),
         ("500", Fault::Instead("HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops")),
         ("502", Fault::Instead("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")),
-        ("redirect", Fault::Instead("HTTP/1.1 307 Temporary Redirect\r\nlocation: /signoff/writeback\r\ncontent-length: 0\r\n\r\n")),
+        (
+            "redirect",
+            Fault::Instead(
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: /signoff/writeback\r\ncontent-length: 0\r\n\r\n",
+            ),
+        ),
         ("408", Fault::Instead("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")),
         ("no content", Fault::Instead("HTTP/1.1 204 No Content\r\n\r\n")),
         ("no HTTP", Fault::Instead("hello there, this is no HTTP\r\n\r\n")),
@@ -71,7 +79,10 @@ fn a_lost_answer_is_unknown_and_then_the_truth() {
         ("duplicate keys", Fault::Instead(other(r#"{"status":"failed","status":"applied"}"#))),
         ("wrong types", Fault::Instead(other(r#"{"status":"applied","rows_affected":"1"}"#))),
         ("another's", Fault::Instead(other(r#"{"status":"applied","proposal_id":"wrp_other"}"#))),
-        ("deep", Fault::Instead(other(&format!(r#"{{"status":"applied","x":{}{}}}"#, "[".repeat(100), "]".repeat(100))))),
+        (
+            "deep",
+            Fault::Instead(other(&format!(r#"{{"status":"applied","x":{}{}}}"#, "[".repeat(100), "]".repeat(100)))),
+        ),
     ];
     let each = rounds(2, 200);
     let Some(house) = House::with(each * 15, |executor| executor["timeout_ms"] = 400.into()) else { return };
@@ -88,7 +99,11 @@ fn a_lost_answer_is_unknown_and_then_the_truth() {
             assert_eq!(house.state(&id), "outcome_unknown", "{name}");
             house.proxy.set(Fault::None);
             let again = house.apply(&id).unwrap();
-            assert_eq!((again.ending, house.state(&id).as_str()), (Ending::AlreadyApplied, "applied"), "{name}, round {round}");
+            assert_eq!(
+                (again.ending, house.state(&id).as_str()),
+                (Ending::AlreadyApplied, "applied"),
+                "{name}, round {round}"
+            );
             assert_eq!(house.effects(&invoice), "1", "{name}, round {round}");
             // Two attempts, and not one request more: nothing is followed, nothing is retried behind our back.
             let sent = house.proxy.requests.lock().unwrap().drain(..).count();
@@ -138,7 +153,9 @@ fn what_tells_of_one_attempt_does_not_resolve_another() {
     };
     // At the first attempt each is believed of it.
     let id = house.approved("INV-1");
-    for (answer, code, last) in [(turned, "EXECUTOR_REFUSED", "EXECUTOR_REFUSED"), (failed, "EXECUTOR_FAILED", "DEADLOCK")] {
+    for (answer, code, last) in
+        [(turned, "EXECUTOR_REFUSED", "EXECUTOR_REFUSED"), (failed, "EXECUTOR_FAILED", "DEADLOCK")]
+    {
         house.proxy.set(Fault::Instead(answer));
         let error = house.apply(&id).unwrap_err();
         assert_eq!((error.code().as_str(), house.state(&id).as_str()), (code, "approved"));
@@ -174,7 +191,10 @@ fn what_tells_of_one_attempt_does_not_resolve_another() {
     let id = house.approved("INV-3");
     house.set("BILLING_APP_HANDLER_URL", "http://127.0.0.1:9/");
     let error = house.apply(&id).unwrap_err();
-    assert_eq!((error.code().as_str(), error.retryable(), house.state(&id).as_str()), ("EXECUTOR_UNREACHABLE", true, "approved"));
+    assert_eq!(
+        (error.code().as_str(), error.retryable(), house.state(&id).as_str()),
+        ("EXECUTOR_UNREACHABLE", true, "approved")
+    );
     assert_eq!(house.effects("INV-3"), "0");
     house.set("BILLING_APP_HANDLER_URL", &url);
     assert_eq!(house.apply(&id).unwrap().ending, Ending::Applied);
@@ -210,7 +230,9 @@ fn a_conflict_is_the_handlers_word_and_a_dry_run_sends_nothing() {
     let id = house.approved("INV-2");
     house.app.shop.sql("UPDATE invoices SET credit_reason = 'x' WHERE id = 'INV-2'");
     let ending = house.wait(house.runtime.apply(&id, &ApplyOptions::rehearsal())).unwrap().ending;
-    assert!(matches!(ending, Ending::WouldConflict(code, Some(column)) if code.as_str() == "ROW_CHANGED_AFTER_PROPOSAL" && column.as_str() == "credit_reason"));
+    assert!(
+        matches!(ending, Ending::WouldConflict(code, Some(column)) if code.as_str() == "ROW_CHANGED_AFTER_PROPOSAL" && column.as_str() == "credit_reason")
+    );
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signoff::executor::Resolve;
-use signoff::runtime::{ApplyOptions, Ending, check_handlers, Environment};
 use signoff::contract::Contract;
+use signoff::executor::Resolve;
+use signoff::runtime::{ApplyOptions, Ending, Environment, check_handlers};
 
 use super::client::SECRET;
 use super::house::{House, TOKEN, contract};
@@ -61,7 +61,11 @@ fn private_networks_and_plain_http_are_refused_before_a_byte_leaves() {
         let runtime = house.runtime.clone().with_resolver(names.clone());
         house.set("BILLING_APP_HANDLER_URL", "https://rebound.example/x");
         let error = house.wait(runtime.apply(&id, &ApplyOptions::default())).unwrap_err();
-        assert_eq!((error.code().as_str(), error.field("reason")), ("EXECUTOR_URL_REFUSED", Some(why)), "{addresses:?}");
+        assert_eq!(
+            (error.code().as_str(), error.field("reason")),
+            ("EXECUTOR_URL_REFUSED", Some(why)),
+            "{addresses:?}"
+        );
         assert_eq!(names.asked.load(Ordering::SeqCst), 1, "what was looked at is what would be connected to");
     }
     assert!(house.sent().is_empty() && house.proxy.connections.load(Ordering::SeqCst) == 0);

@@ -87,7 +87,9 @@ impl Office {
     }
 
     fn no_secret_was_kept(&self) {
-        for entry in std::fs::read_dir(self.workspace.path("")).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+        for entry in
+            std::fs::read_dir(self.workspace.path("")).unwrap().flatten().filter(|entry| entry.path().is_file())
+        {
             let bytes = std::fs::read(entry.path()).unwrap();
             let kept = |secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(PLANTED.iter().all(|(_, secret)| !kept(secret)), "{:?}", entry.path());
@@ -100,7 +102,9 @@ impl Office {
         let dry = self.signoff(&["apply", &id, "--dry-run"]).expect(0).out;
         assert!(dry.contains("Dry run passed") && self.workspace.effects(invoice) == 0, "{dry}");
         let applied = self.signoff(&["apply", &id]).expect(0).out;
-        for words in ["App-owned writeback applied.", "* source database changed by handler: yes", "Source DB changed: yes"] {
+        for words in
+            ["App-owned writeback applied.", "* source database changed by handler: yes", "Source DB changed: yes"]
+        {
             assert!(applied.contains(words), "{words} is not in\n{applied}");
         }
         assert_eq!(self.workspace.effects(invoice), 1);
@@ -182,10 +186,12 @@ fn the_same_script_as_a_command() {
 #[test]
 fn what_a_command_says_and_does_not_say() {
     let settings = json!({ "env": ["APP_TOKEN"] });
-    let executor = json!({ "type": "command_handler", "command_env": "APP_COMMAND", "timeout_ms": 1_000, "signoff": settings });
+    let executor =
+        json!({ "type": "command_handler", "command_env": "APP_COMMAND", "timeout_ms": 1_000, "signoff": settings });
     let mut office = Office::new(executor);
     let seen = office.workspace.path("seen");
-    let (seen, applied) = (seen.display().to_string(), r#"{\"status\":\"applied\",\"details\":{\"t\":\"$APP_TOKEN\"}}"#);
+    let (seen, applied) =
+        (seen.display().to_string(), r#"{\"status\":\"applied\",\"details\":{\"t\":\"$APP_TOKEN\"}}"#);
     // Each on its own row: script, exit code, state, code of the error.
     let cases = [
         ("INV-1", format!("env > {seen}; cat > /dev/null; echo \"{applied}\""), 0, "applied", ""),

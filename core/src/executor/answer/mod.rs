@@ -44,8 +44,17 @@ const IN_FLIGHT: [&str; 2] = ["IDEMPOTENCY_IN_FLIGHT", "IDEMPOTENCY_RECEIPT_IN_P
 
 /// Members of a receipt that are read; others are kept in `details`.
 const KNOWN: [&str; 11] = [
-    "status", "rows_affected", "source_database_mutated", "previous_version", "new_version", "safe_error_code", "error_code",
-    "details", "proposal_id", "idempotency_key", "writeback_job_id",
+    "status",
+    "rows_affected",
+    "source_database_mutated",
+    "previous_version",
+    "new_version",
+    "safe_error_code",
+    "error_code",
+    "details",
+    "proposal_id",
+    "idempotency_key",
+    "writeback_job_id",
 ];
 
 /// What was asked.
@@ -251,9 +260,11 @@ fn receipt(body: &[u8], asked: &Asked<'_>) -> Result<Told, Wrong> {
 /// A receipt that names what it is about names this.
 fn about(document: &Node, asked: &Asked<'_>) -> Result<(), Wrong> {
     let plain = |id: &str| id.strip_prefix("wbj_").or_else(|| id.strip_prefix("hwb_")).unwrap_or(id).to_owned();
-    for (member, expected) in
-        [("proposal_id", asked.proposal_id), ("idempotency_key", asked.idempotency_key), ("writeback_job_id", asked.job_id)]
-    {
+    for (member, expected) in [
+        ("proposal_id", asked.proposal_id),
+        ("idempotency_key", asked.idempotency_key),
+        ("writeback_job_id", asked.job_id),
+    ] {
         let Some(said) = text_of(document, member)? else { continue };
         let same = said == expected || (member == "writeback_job_id" && plain(said) == plain(expected));
         if !same {
@@ -356,9 +367,10 @@ impl Answered {
                 let receipt = told.source_receipt(execution);
                 match (status, execution.purpose == crate::guard::Purpose::DryRun) {
                     (Status::Applied, true) => Ended::Rehearsed(None),
-                    (Status::Conflict, true) => {
-                        Ended::Rehearsed(Some((code.and_then(|code| Code::parse(&code)).unwrap_or(Code::VersionConflict), None)))
-                    }
+                    (Status::Conflict, true) => Ended::Rehearsed(Some((
+                        code.and_then(|code| Code::parse(&code)).unwrap_or(Code::VersionConflict),
+                        None,
+                    ))),
                     (Status::Failed, true) => Ended::Released(error(Code::ExecutorFailed, code.unwrap_or_default())),
                     (Status::Applied, false) => Ended::Applied(receipt),
                     (Status::AlreadyApplied, _) => Ended::AlreadyApplied(receipt),
@@ -372,7 +384,8 @@ impl Answered {
             )),
             Self::Rejected(told) => Ended::Failed(told.source_receipt(execution)),
             Self::TurnedAway(code) => Ended::Released(
-                error(Code::ExecutorRefused, code.unwrap_or_else(|| "it gave no code".to_owned())).with("status", status),
+                error(Code::ExecutorRefused, code.unwrap_or_else(|| "it gave no code".to_owned()))
+                    .with("status", status),
             ),
             Self::Released(code) => Ended::Released(error(Code::ExecutorFailed, code)),
             Self::Again { reason, unsure } => {

@@ -4,8 +4,14 @@ use super::*;
 use crate::primitives::Secret;
 
 const PLANTED: [&str; 8] = [
-    "planted-token-1", "planted-signing-2", "planted-read-3", "planted-write-4", "planted-ledger-5", "planted-password-6",
-    "whsec_cGxhbnRlZC1zZXZlbi1wbGFudGVkLXNldmVu", "planted-env-8",
+    "planted-token-1",
+    "planted-signing-2",
+    "planted-read-3",
+    "planted-write-4",
+    "planted-ledger-5",
+    "planted-password-6",
+    "whsec_cGxhbnRlZC1zZXZlbi1wbGFudGVkLXNldmVu",
+    "planted-env-8",
 ];
 
 fn masks() -> Masks {
@@ -36,7 +42,8 @@ fn word(answered: &Answered) -> String {
 /// Status, body, ending: the table of this module, line by line.
 #[test]
 fn the_table_of_answers() {
-    let failed = |code: &str| json!({"status": "failed", "source_database_mutated": false, "safe_error_code": code}).to_string();
+    let failed =
+        |code: &str| json!({"status": "failed", "source_database_mutated": false, "safe_error_code": code}).to_string();
     let applied = r#"{"status":"applied","rows_affected":2,"source_database_mutated":true}"#;
     let mutated = r#"{"status":"failed","source_database_mutated":true}"#;
     let cases: &[(&[u16], &str, &str)] = &[
@@ -50,9 +57,21 @@ fn the_table_of_answers() {
         (&[200], r#"{"status":"failed","error_code":"LIMIT_REACHED"}"#, "failed LIMIT_REACHED"),
         (&[200], r#"{"status":"failed"}"#, "failed HANDLER_FAILED"),
         (&[200], r#"{"status":"failed","safe_error_code":"spaces and such"}"#, "failed HANDLER_FAILED"),
-        (&[200], r#"{"status":"failed","safe_error_code":null,"new_version":null,"details":null}"#, "failed HANDLER_FAILED"),
-        (&[200], r#"{"status":"applied","proposal_id":"wrp_1","idempotency_key":"wrp_1:INV-1","writeback_job_id":"hwb_wrp_1"}"#, "applied"),
-        (&[200], r#"{"status":"applied","new_version":12345678901234567890,"receipt_id":"r1","details":[1]}"#, "applied"),
+        (
+            &[200],
+            r#"{"status":"failed","safe_error_code":null,"new_version":null,"details":null}"#,
+            "failed HANDLER_FAILED",
+        ),
+        (
+            &[200],
+            r#"{"status":"applied","proposal_id":"wrp_1","idempotency_key":"wrp_1:INV-1","writeback_job_id":"hwb_wrp_1"}"#,
+            "applied",
+        ),
+        (
+            &[200],
+            r#"{"status":"applied","new_version":12345678901234567890,"receipt_id":"r1","details":[1]}"#,
+            "applied",
+        ),
         // What is no receipt is none.
         (&[200, 204, 500, 302, 408], "", "unknown"),
         (&[200], "[]", "unknown"),
@@ -103,7 +122,11 @@ fn the_table_of_answers() {
         (&[503], &failed("SOURCE_BUSY"), "again SOURCE_BUSY"),
         (&[503], &failed("OUTCOME_UNKNOWN"), "again OUTCOME_UNKNOWN unsure"),
         // Nothing happened, it says.
-        (&[500, 502, 503], &failed("HANDLER_BUSINESS_ERROR").replace("ERROR", "TROUBLE"), "released HANDLER_BUSINESS_TROUBLE"),
+        (
+            &[500, 502, 503],
+            &failed("HANDLER_BUSINESS_ERROR").replace("ERROR", "TROUBLE"),
+            "released HANDLER_BUSINESS_TROUBLE",
+        ),
         (&[500], &failed("HANDLER_BUSINESS_ERROR"), "released HANDLER_BUSINESS_ERROR"),
         (&[409], &failed("STORED_VALUE_DIFFERS"), "released STORED_VALUE_DIFFERS"),
         // Unless its code says otherwise, or it says nothing.
@@ -112,7 +135,11 @@ fn the_table_of_answers() {
         (&[500], &failed("OUTCOME_UNKNOWN"), "unknown"),
         (&[409, 500, 503], r#"{"status":"conflict"}"#, "unknown"),
         (&[500, 502, 503, 504, 599], "oops", "unknown"),
-        (&[100, 101, 199, 300, 301, 302, 307, 308, 402, 406, 408, 409, 410, 415, 418, 425, 451, 600, 999], "", "unknown"),
+        (
+            &[100, 101, 199, 300, 301, 302, 307, 308, 402, 406, 408, 409, 410, 415, 418, 425, 451, 600, 999],
+            "",
+            "unknown",
+        ),
     ];
     let masks = masks();
     for (statuses, body, expected) in cases.iter().filter(|(_, _, expected)| !expected.is_empty()) {
@@ -129,7 +156,10 @@ fn a_dry_run_that_wrote_is_not_believed() {
     let masks = masks();
     let asked = Asked { dry_run: true, ..asked(&masks) };
     let answer = |body: &str| word(&judge(200, body.as_bytes(), &asked));
-    assert_eq!(answer(r#"{"status":"applied","rows_affected":0,"source_database_mutated":false,"details":{"dry_run":true}}"#), "applied");
+    assert_eq!(
+        answer(r#"{"status":"applied","rows_affected":0,"source_database_mutated":false,"details":{"dry_run":true}}"#),
+        "applied"
+    );
     assert_eq!(answer(r#"{"status":"applied","rows_affected":2}"#), "unknown");
     assert_eq!(answer(r#"{"status":"applied","source_database_mutated":true}"#), "unknown");
 }
@@ -197,11 +227,27 @@ fn a_hostile_answer_is_never_applied_and_never_repeats_a_secret() {
                 4 => set("previous_version", format!("\"{secret}\"")),
                 // Not.
                 5 => {
-                    set("status", dice.pick(&["\"conflict\"", "\"failed\"", "\"APPLIED\"", "\"\"", "null", "1", "{}", "\"applied \""]).to_owned());
+                    set(
+                        "status",
+                        dice.pick(&[
+                            "\"conflict\"",
+                            "\"failed\"",
+                            "\"APPLIED\"",
+                            "\"\"",
+                            "null",
+                            "1",
+                            "{}",
+                            "\"applied \"",
+                        ])
+                        .to_owned(),
+                    );
                     valid = false;
                 }
                 6 => {
-                    set("rows_affected", dice.pick(&["-1", "1.0", "\"1\"", "true", "1e3", "99999999999999999999", "[]"]).to_owned());
+                    set(
+                        "rows_affected",
+                        dice.pick(&["-1", "1.0", "\"1\"", "true", "1e3", "99999999999999999999", "[]"]).to_owned(),
+                    );
                     valid = false;
                 }
                 7 => {
@@ -223,7 +269,27 @@ fn a_hostile_answer_is_never_applied_and_never_repeats_a_secret() {
                     valid = false;
                 }
                 11 => {
-                    status = [100, 204 + 96, 301, 307, 400, 401, 403, 404, 408, 409, 413, 418, 422, 429, 500, 502, 503, 504, 600][dice.roll(19)];
+                    status = [
+                        100,
+                        204 + 96,
+                        301,
+                        307,
+                        400,
+                        401,
+                        403,
+                        404,
+                        408,
+                        409,
+                        413,
+                        418,
+                        422,
+                        429,
+                        500,
+                        502,
+                        503,
+                        504,
+                        600,
+                    ][dice.roll(19)];
                     valid = false;
                     break;
                 }
@@ -242,7 +308,10 @@ fn a_hostile_answer_is_never_applied_and_never_repeats_a_secret() {
                     valid = false;
                 }
                 _ => {
-                    set("text", dice.pick(&["\"\\ud800\"", "\"\\x\"", "\"\n\"", "NaN", "01", "+1", ".5", "'a'"]).to_owned());
+                    set(
+                        "text",
+                        dice.pick(&["\"\\ud800\"", "\"\\x\"", "\"\n\"", "NaN", "01", "+1", ".5", "'a'"]).to_owned(),
+                    );
                     valid = false;
                 }
             }

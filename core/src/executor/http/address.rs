@@ -75,7 +75,8 @@ impl Address {
             return Err("it has no host");
         }
         // A port that is no number is none to http::Uri, and another to other readers.
-        let port = match (authority.port_u16(), authority.as_str().rsplit(']').next().unwrap_or_default().contains(':')) {
+        let port = match (authority.port_u16(), authority.as_str().rsplit(']').next().unwrap_or_default().contains(':'))
+        {
             (Some(0), _) | (None, true) => return Err("its port is not one"),
             (Some(port), _) => port,
             (None, false) if tls => 443,
@@ -250,7 +251,8 @@ mod tests {
             let address = Address::parse(text).unwrap();
             assert_eq!(address.check(false), expected, "{text}");
             let always = expected.is_ok_and(|()| true)
-                || expected.is_err_and(|why| !why.contains("https") && !why.contains("cast") && !why.contains("unspec"));
+                || expected
+                    .is_err_and(|why| !why.contains("https") && !why.contains("cast") && !why.contains("unspec"));
             assert_eq!(address.check(true).is_ok(), always, "{text}");
         }
     }
@@ -258,16 +260,34 @@ mod tests {
     #[test]
     fn what_is_no_address_is_none() {
         for text in [
-            "", "app", "/path", "ftp://a/", "https://", "https:///a", "https://u:p@a/", "https://u@a/", "https://a/#f",
-            "https://a:0/", "https://a:b/", "https://a:99999/", "https://a b/", "https://[::1", "https://[fe80::1%25eth0]/", "file:///etc",
-            "https://é.example/", "https://[app]/",
+            "",
+            "app",
+            "/path",
+            "ftp://a/",
+            "https://",
+            "https:///a",
+            "https://u:p@a/",
+            "https://u@a/",
+            "https://a/#f",
+            "https://a:0/",
+            "https://a:b/",
+            "https://a:99999/",
+            "https://a b/",
+            "https://[::1",
+            "https://[fe80::1%25eth0]/",
+            "file:///etc",
+            "https://é.example/",
+            "https://[app]/",
         ] {
             assert!(Address::parse(text).is_err(), "{text}");
         }
         let address = Address::parse("https://App.Example:8443/Hook?key=1").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("app.example", 8443));
         assert_eq!(address.audience, "https://app.example:8443/Hook");
-        assert_eq!((address.authority.as_str(), address.path.to_string().as_str()), ("App.Example:8443", "/Hook?key=1"));
+        assert_eq!(
+            (address.authority.as_str(), address.path.to_string().as_str()),
+            ("App.Example:8443", "/Hook?key=1")
+        );
         assert_eq!(Address::parse("http://localhost").unwrap().path, "/");
     }
 }

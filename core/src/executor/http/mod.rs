@@ -95,9 +95,13 @@ impl HttpHandler {
     pub fn warnings(&self) -> Vec<String> {
         let name = &self.settings.name;
         match &self.secrets {
-            None => vec![format!("executor {name} signs nothing: whoever learns its token or reaches its port can ask for changes; name a secret with signing_secret_env")],
+            None => vec![format!(
+                "executor {name} signs nothing: whoever learns its token or reaches its port can ask for changes; name a secret with signing_secret_env"
+            )],
             Some(secrets) if secrets.fit(Policy::Strict).is_err() => {
-                vec![format!("the signing secret of executor {name} is shorter than 24 bytes: receivers that are strict refuse it")]
+                vec![format!(
+                    "the signing secret of executor {name} is shorter than 24 bytes: receivers that are strict refuse it"
+                )]
             }
             Some(_) => Vec::new(),
         }
@@ -124,7 +128,9 @@ impl HttpHandler {
         match self.client.send(&self.address, self.settings.allow_private, request, deadline).await {
             Ok(answer) => Ok(answer.status),
             Err(Failure::Forbidden(reason)) => Err(refusal(&self.settings, reason)),
-            Err(Failure::NeverSent(reason) | Failure::Lost(reason)) => Err(self.error(Code::ExecutorUnreachable, reason)),
+            Err(Failure::NeverSent(reason) | Failure::Lost(reason)) => {
+                Err(self.error(Code::ExecutorUnreachable, reason))
+            }
         }
     }
 

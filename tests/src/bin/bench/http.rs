@@ -70,28 +70,37 @@ pub(crate) fn run() {
         let begun = (of_thread(), of_process());
         for _ in 0..CHANGES {
             sender.ready().await.expect("a connection");
-            let request = Request::post("/writeback").header("host", "x").body(Full::new(body.clone())).expect("a request");
+            let request =
+                Request::post("/writeback").header("host", "x").body(Full::new(body.clone())).expect("a request");
             let response = sender.send_request(request).await.expect("an answer");
             assert_eq!(response.into_body().collect().await.expect("a body").to_bytes(), RECEIPT);
         }
         (of_thread() - begun.0, of_process() - begun.1)
     });
     let each = |nanoseconds: u64| nanoseconds as f64 / f64::from(CHANGES) / 1_000.0;
-    println!("\n| HTTP apply, {CHANGES} in turn, body of {} B | CPU of ours | CPU of the bare call | beyond |", body.len());
+    println!(
+        "\n| HTTP apply, {CHANGES} in turn, body of {} B | CPU of ours | CPU of the bare call | beyond |",
+        body.len()
+    );
     println!("|---|---|---|---|");
     println!(
         "| the calling thread: request, signature, answer, checks | {:.1} µs | {:.1} µs | {:.1} µs; goal ≤ 60 µs |",
-        each(ours.0), each(bare.0), each(ours.0.saturating_sub(bare.0))
+        each(ours.0),
+        each(bare.0),
+        each(ours.0.saturating_sub(bare.0))
     );
     println!(
         "| the whole process, with the ledger's thread and its two durable commits | {:.1} µs | {:.1} µs | {:.1} µs |",
-        each(ours.1), each(bare.1), each(ours.1.saturating_sub(bare.1))
+        each(ours.1),
+        each(bare.1),
+        each(ours.1.saturating_sub(bare.1))
     );
 }
 
 fn contract() -> String {
     let mut contract: Value = serde_json::from_str(CONTRACT).expect("the demo's contract");
-    contract["executors"] = json!({ "app": { "type": "http_handler", "url_env": "APP_URL", "signing_secret_env": "APP_SECRET" } });
+    contract["executors"] =
+        json!({ "app": { "type": "http_handler", "url_env": "APP_URL", "signing_secret_env": "APP_SECRET" } });
     let capabilities = contract["capabilities"].as_array_mut().expect("capabilities");
     capabilities.retain(|capability| capability["executor"].is_null());
     for capability in capabilities.iter_mut().filter(|capability| capability["kind"] == "proposal") {
