@@ -61,10 +61,11 @@ node-modules: $(NODE_MODULES)
 bindings-node: $(NODE_MODULES)
 	cd bindings-node && npm run -s build && CARGO="$(CARGO)" node scripts/native.mjs --profile binding $(CARGO_ARGS)
 
-# SIGNOFF_MUTANTS makes the corpus that every language has to judge alike.
+# SIGNOFF_MUTANTS makes the corpus that every language has to judge alike; SIGNOFF_BIN drives the examples as handlers.
 test-node: bindings-node
 	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
-	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" npm test
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
+	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
 
 lint-node: $(NODE_MODULES)
 	cd bindings-node && npm run -s build && npm run -s lint
@@ -85,7 +86,8 @@ fetch-python: $(VENV)/made
 
 test-python: bindings-python $(VENV)/made
 	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
-	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" "$(VENV)/bin/python" -m pytest
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
 
 lint-python: bindings-python $(VENV)/made
 	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
@@ -103,9 +105,11 @@ lint-rust: ## format, clippy, core's features one by one, the docs, and what may
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features handler
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features axum
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features runtime
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features http
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features command
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features sqlite
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features axum,postgres --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features axum,command,http,postgres --no-deps
 
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all

@@ -81,6 +81,8 @@ pub enum Command {
     Events(Events),
     /// Verify, measure and tidy the ledger
     Store(Store),
+    /// See whether the applications that carry changes out are there
+    Doctor(Doctor),
     /// Prepare a source for writeback
     Writeback(Writeback),
     /// Prepare the database of an application's own handler
@@ -530,6 +532,15 @@ pub struct WritebackRebind {
 }
 
 #[derive(Debug, Args)]
+pub struct Doctor {
+    /// Ask the contract's handlers whether they are there, with OPTIONS; nothing is asked of them
+    #[arg(long, required = true)]
+    pub check_handlers: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
 pub struct WritebackDoctor {
     /// Ask the database (the only thing there is to ask)
     #[arg(long, required = true)]
@@ -563,6 +574,7 @@ impl Arguments {
                 ProposalsCommand::WritebackJob(job) => job.json.json,
             },
             Command::Apply(apply) => apply.json.json,
+            Command::Doctor(doctor) => doctor.json.json,
             Command::Worker(Work { command: WorkCommand::Run(run) }) => run.json.json,
             Command::Replay(replay) => match &replay.command {
                 ReplayCommand::List(list) => list.paging.json.json,

@@ -2,9 +2,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use signoff::contract::ExecutorKind;
 use signoff::error::Exit;
+use signoff::ledger::ReceiptRecord;
 use signoff::protocol::WritebackJob;
-use signoff::runtime::{Applied, ApplyOptions, Ending};
+use signoff::runtime::{Applied, ApplyOptions, Ending, Environment, executor_warnings};
 use signoff::{Code, Error, Result};
 
 use super::{apply_all, resolve};
@@ -14,6 +16,9 @@ use crate::setup::{Ledger, Need, read_input, runtime};
 
 pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Existing, output)?;
+    if let Some(contract) = runtime.contract() {
+        executor_warnings(contract, &Environment::system()).into_iter().for_each(|warning| output.warn(warning));
+    }
     if apply.all_approved {
         return apply_all::run(runtime, apply, output).await;
     }
@@ -30,20 +35,19 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
         let id = resolve(&runtime, id).await?;
         runtime.apply(&id, &options).await?
     };
-    tell(&applied, output);
+    let action = &applied.record.change_set.action;
+    let capability = runtime.contract().and_then(|contract| Some((contract, contract.capability(action)?)));
+    let app_owned = capability
+        .is_some_and(|(contract, capability)| !matches!(contract.executor_of(capability), ExecutorKind::SqlUpdate));
+    tell(&applied, app_owned, output);
     match applied.ending {
         Ending::Unknown => Err(unknown(&applied)),
         _ => Ok(exit(&applied.ending).into()),
     }
 }
 
-/// Why nobody knows: this attempt's answer was lost, or an earlier one's, and this one could not find out.
 pub fn unknown(applied: &Applied) -> Error {
-    let lost = Code::OutcomeUnknown.as_str();
-    let cause = match applied.record.standing.last_error.as_deref() {
-        Some(code) if code != lost => format!("an earlier attempt is unresolved, and this one ended with {code}"),
-        _ => "the answer to COMMIT was lost".to_owned(),
-    };
+    let cause = applied.cause.as_deref().unwrap_or("the answer was lost");
     Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause)
 }
 
@@ -70,8 +74,10 @@ pub fn word(ending: &Ending) -> &'static str {
     }
 }
 
-fn tell(applied: &Applied, output: &mut Output) {
+fn tell(applied: &Applied, app_owned: bool, output: &mut Output) {
     let receipt = applied.receipt.as_ref();
+    let mutated = applied.ending == Ending::Applied
+        && (!app_owned || receipt.is_some_and(|receipt| receipt.receipt.source_database_mutated));
     let would = match &applied.ending {
         Ending::WouldConflict(code, column) => Some(json!({ "code": code, "column": column })),
         _ => None,
@@ -82,7 +88,7 @@ fn tell(applied: &Applied, output: &mut Output) {
             "status": word(&applied.ending),
             "proposal_id": applied.record.id(),
             "state": applied.record.state,
-            "source_database_mutated": applied.ending == Ending::Applied,
+            "source_database_mutated": mutated,
             "receipt": receipt,
             "conflict": would,
         }));
@@ -91,6 +97,24 @@ fn tell(applied: &Applied, output: &mut Output) {
     let column =
         column.and_then(|column| column.as_str()).map(|column| format!(" in column {column}")).unwrap_or_default();
     match &applied.ending {
+        Ending::Applied if app_owned => {
+            output.line("App-owned writeback applied.");
+            output.line("* proposal approved: yes");
+            output.line(format!("* source database changed by handler: {}", if mutated { "yes" } else { "no" }));
+            output.line(format!("* affected rows: {}", receipt.map_or(0, |receipt| receipt.receipt.rows_affected)));
+        }
+        Ending::AlreadyApplied if app_owned => {
+            output.line("App-owned writeback already applied: nothing was written again.");
+        }
+        Ending::Conflict if app_owned => {
+            output.line(format!("App-owned writeback found a conflict: {}. Nothing was written.", code(receipt)));
+        }
+        Ending::Failed if app_owned => {
+            output.line(format!("App-owned writeback refused by the handler: {}. Nothing was written.", code(receipt)));
+        }
+        Ending::WouldApply if app_owned => {
+            output.line("Dry run passed: the live row is the one that was approved. No state changed.");
+        }
         Ending::Applied => {
             output.line("Guarded writeback applied.");
             checks(output);
@@ -128,8 +152,12 @@ fn tell(applied: &Applied, output: &mut Output) {
         output.line(format!("Receipt: {}", receipt.receipt.receipt_hash));
     }
     if applied.ending != Ending::Unknown {
-        output.line(format!("Source DB changed: {}", if applied.ending == Ending::Applied { "yes" } else { "no" }));
+        output.line(format!("Source DB changed: {}", if mutated { "yes" } else { "no" }));
     }
+}
+
+fn code(receipt: Option<&ReceiptRecord>) -> &str {
+    receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("HANDLER_FAILED")
 }
 
 /// What an apply has proved by getting this far.

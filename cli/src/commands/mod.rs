@@ -6,6 +6,7 @@ pub mod apply_all;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod events;
 pub mod evidence;
 pub mod export;

@@ -61,18 +61,37 @@ impl Contract {
     fn executor_authority(&self, capability: &Capability) -> Value {
         let name = capability.executor.as_deref().unwrap_or("sql_update");
         let kind = self.executors.get(name).map_or(&ExecutorKind::SqlUpdate, |executor| &executor.kind);
-        let settings = match kind {
+        let mut settings = match kind {
             ExecutorKind::SqlUpdate => json!({}),
-            ExecutorKind::HttpHandler { url_env, method, token_env, signing_secret_env, timeout_ms } => json!({
+            ExecutorKind::HttpHandler { url_env, method, token_env, signing_secret_env, timeout_ms, .. } => json!({
                 "url_env": url_env, "method": method, "token_env": token_env,
                 "signing_secret_env": signing_secret_env, "timeout_ms": timeout_ms.to_string(),
             }),
-            ExecutorKind::CommandHandler { command_env, timeout_ms } => {
+            ExecutorKind::CommandHandler { command_env, timeout_ms, .. } => {
                 json!({"command_env": command_env, "timeout_ms": timeout_ms.to_string()})
             }
         };
+        // Only what is said: a contract of v1 keeps its digests.
+        if let (
+            ExecutorKind::HttpHandler { settings: ours, .. } | ExecutorKind::CommandHandler { settings: ours, .. },
+            Some(settings),
+        ) = (kind, settings.as_object_mut())
+            && *ours != HandlerSettings::default()
+        {
+            settings.insert("signoff".to_owned(), handler_settings(ours));
+        }
         json!({"name": name, "type": kind.as_str(), "settings": settings})
     }
+}
+
+fn handler_settings(settings: &HandlerSettings) -> Value {
+    json!({
+        "allow_private": settings.allow_private,
+        "allow_unsigned": settings.allow_unsigned,
+        "dry_run": settings.dry_run,
+        "audience": settings.audience,
+        "env": settings.env,
+    })
 }
 
 fn object(entries: impl Iterator<Item = (String, Value)>) -> Value {

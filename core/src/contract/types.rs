@@ -140,6 +140,8 @@ pub enum ExecutorKind {
         signing_secret_env: Option<String>,
         /// Milliseconds until the answer counts as lost.
         timeout_ms: u64,
+        /// What v1 does not have.
+        settings: HandlerSettings,
     },
     /// A local command.
     CommandHandler {
@@ -147,7 +149,25 @@ pub enum ExecutorKind {
         command_env: String,
         /// Milliseconds until it is ended.
         timeout_ms: u64,
+        /// What v1 does not have.
+        settings: HandlerSettings,
     },
+}
+
+/// `signoff` of an executor: all of it absent is v1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandlerSettings {
+    /// The handler may be in a private network.
+    pub allow_private: bool,
+    /// Requests that leave this machine need no signature.
+    pub allow_unsigned: bool,
+    /// The handler honours `dry_run`: it is asked, too.
+    pub dry_run: bool,
+    /// What `audience` says in place of the address.
+    pub audience: Option<String>,
+    /// Further variables that a command gets.
+    pub env: Vec<String>,
 }
 
 /// A capability's kind.
@@ -293,6 +313,13 @@ impl Contract {
     #[must_use]
     pub fn capability(&self, name: &str) -> Option<&Capability> {
         self.capabilities.iter().find(|capability| capability.name == name)
+    }
+
+    /// The kind of executor that carries a capability's changes out.
+    #[must_use]
+    pub fn executor_of(&self, capability: &Capability) -> &ExecutorKind {
+        let named = capability.executor.as_ref().and_then(|name| self.executors.get(name));
+        named.map_or(&ExecutorKind::SqlUpdate, |executor| &executor.kind)
     }
 
     /// The context that a capability runs in.

@@ -207,6 +207,14 @@ catalogue! {
     FencingTokenStale = "FENCING_TOKEN_STALE", Operator, 409, Failed, once, "attempt {attempt} of `{proposal}` no longer holds its lease, and what it did is not recorded", "`signoff apply {proposal}` asks the source how it ended";
     RowBusy = "ROW_BUSY", Operator, 409, Failed, again, "another change to the same row is being applied: `{other}`";
     ExecutorNotAvailable = "EXECUTOR_NOT_AVAILABLE", Operator, 501, Refused, once, "executor `{executor}` of type {type} is not in this build; the proposal stays approved";
+    ExecutorCredentialMissing = "EXECUTOR_CREDENTIAL_MISSING", Operator, 500, Refused, once, "executor `{executor}` needs {variable}, which is not set", "set {variable}; nothing was sent, and the proposal stays as it is";
+    ExecutorUrlRefused = "EXECUTOR_URL_REFUSED", Operator, 500, Refused, once, "executor `{executor}` does not call the address in {variable}: {reason}", "nothing was sent; a handler on a private network needs `signoff.allow_private` in the executor, and https everywhere but on loopback";
+    ExecutorSigningRequired = "HANDLER_SIGNING_REQUIRED", Operator, 500, Refused, once, "executor `{executor}` has no signing secret, and its handler is not on loopback", "name one with signing_secret_env; `signoff.allow_unsigned` in the executor sends without";
+    ExecutorCommandInvalid = "EXECUTOR_COMMAND_INVALID", Operator, 500, Refused, once, "the command of executor `{executor}` in {variable} cannot be run: {reason}", "no shell reads it: a program and its arguments, with quotes and backslashes as a shell has them";
+    ExecutorUnreachable = "EXECUTOR_UNREACHABLE", Operator, 502, Failed, again, "executor `{executor}` could not be reached: {reason}", "nothing was sent, and the proposal stays approved: apply again";
+    ExecutorBusy = "EXECUTOR_BUSY", Operator, 503, Failed, again, "executor `{executor}` asks to come back later: {reason}", "nothing was changed, and the proposal stays approved: apply again";
+    ExecutorRefused = "EXECUTOR_REFUSED", Operator, 502, Failed, once, "executor `{executor}` was turned away with status {status}: {reason}", "nothing was changed, and the proposal stays approved: see the address, the token, the signing secret and the audience";
+    ExecutorFailed = "EXECUTOR_FAILED", Operator, 502, Failed, again, "the application behind executor `{executor}` failed and says that it changed nothing: {reason}", "the application's own log says why; the proposal stays approved: apply again";
     ConfirmationRequired = "CONFIRMATION_REQUIRED", Operator, 400, Usage, once, "{what} needs a confirmation", "{how}";
 
     // The ledger.

@@ -28,7 +28,7 @@ impl SqlUpdate {
     }
 
     fn guard_job(&self, execution: &Execution) -> Result<GuardJob> {
-        let Execution { change_set, facts, job, purpose, now } = execution;
+        let Execution { change_set, facts, job, purpose, now, .. } = execution;
         let target = &job.target;
         let tenant = &job.tenant_guard;
         let (version_column, expected_version) = match &job.conflict_guard {
@@ -105,7 +105,7 @@ impl Executor for SqlUpdate {
             },
             Outcome::Rehearsed(found) => Ended::Rehearsed(found),
             Outcome::Released(error) => Ended::Released(error),
-            Outcome::Unknown => Ended::Unknown,
+            Outcome::Unknown => Ended::Unknown("the answer to COMMIT was lost".to_owned()),
         })
     }
 }

@@ -574,6 +574,7 @@ impl Guard {
             column: None,
             details: None,
             completed_at: self.job.now,
+            mutated: None,
         }
     }
 

@@ -84,6 +84,9 @@ pub struct SourceReceipt {
     pub details: Option<Value>,
     /// When.
     pub completed_at: Instant,
+    /// Whether the source was changed, where the number of rows does not tell: an application may count otherwise.
+    #[serde(skip)]
+    pub mutated: Option<bool>,
 }
 
 impl SourceReceipt {

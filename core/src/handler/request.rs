@@ -18,7 +18,7 @@ use crate::protocol::{ColumnValue, Columns};
 
 const VERSION: &str = "1.0";
 const SCHEMA: &str = "synapsor.handler-writeback.v1";
-/// Members of a flat body that `change_set` holds in the other shape: both at once would be two requests in one.
+/// Members of a flat body that `change_set` holds in the other shape.
 const FLAT_ONLY: [&str; 5] = ["action", "target", "patch", "allowed_columns", "tenant_guard"];
 
 /// A writeback request: what one signed body asks for. Values are exact.
@@ -90,14 +90,44 @@ pub(super) fn read(body: &[u8]) -> Result<Job> {
     root.object()?;
     version(&root)?;
     let change = root.find("change_set");
-    if change.is_some()
-        && let Some(member) = FLAT_ONLY.into_iter().find(|member| document.get(member).is_some())
-    {
-        return Err(bad(format!("both change_set and /{member}: say it once")));
-    }
-    let job = Parts { root: &root, change: change.as_ref().unwrap_or(&root), wrapped: change.is_some() }.job()?;
+    let job = match &change {
+        None => Parts { root: &root, change: &root, wrapped: false }.job()?,
+        Some(change) => {
+            let wrapped = Parts { root: &root, change, wrapped: true }.job()?;
+            // Both shapes in one body are one request if they ask for the same, and else two.
+            if FLAT_ONLY.into_iter().any(|member| document.get(member).is_some()) {
+                let flat = Parts { root: &root, change: &root, wrapped: false }.job()?;
+                agree(&flat, &wrapped)?;
+                let sealed = change.find("integrity").map(|seal| seal.text_if("proposal_hash")).transpose()?.flatten();
+                if sealed.is_some_and(|sealed| sealed != flat.proposal_hash) {
+                    return Err(bad("/proposal_hash is not the one of /change_set"));
+                }
+                flat
+            } else {
+                wrapped
+            }
+        }
+    };
     check_patch(&job)?;
     Ok(job)
+}
+
+/// What decides something is said alike in both shapes.
+fn agree(flat: &Job, wrapped: &Job) -> Result<()> {
+    let told = [
+        ("action", flat.action == wrapped.action),
+        ("target", flat.target == wrapped.target),
+        ("tenant_guard", (&flat.tenant_id, &flat.tenant_column) == (&wrapped.tenant_id, &wrapped.tenant_column)),
+        ("guards/expected_version", flat.expected_version == wrapped.expected_version),
+        ("allowed_columns", flat.allowed_columns == wrapped.allowed_columns),
+        ("patch", flat.patch == wrapped.patch),
+        ("before", flat.before == wrapped.before),
+        ("principal", flat.principal == wrapped.principal),
+    ];
+    match told.iter().find(|(_, same)| !same) {
+        Some((member, _)) => Err(bad(format!("/{member} is not the one of /change_set"))),
+        None => Ok(()),
+    }
 }
 
 fn version(root: &At<'_>) -> Result<()> {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::Runtime;
+use super::backoff::Backoff;
 use super::decide::{check_approver, check_name};
 use super::lease::Claim;
 use crate::contract::{Capability, Mode};
+use crate::database::ScopedRead;
 use crate::error::{Code, Error, Result};
-use crate::executor::{Ended, Execution};
+use crate::executor::{Ended, Execution, Executor};
 use crate::fault_point;
 use crate::guard::{Purpose, SourceReceipt};
 use crate::ledger::{Advance, NewReceipt, ProposalRecord, ReceiptRecord, ReceiptsIn, Standing};
-use crate::primitives::{Identifier, Instant};
+use crate::primitives::{Identifier, Instant, Redactor, Scalar};
 use crate::protocol::{Event, ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus, State, WritebackJob};
 
 /// How to apply.
@@ -24,17 +26,30 @@ pub struct ApplyOptions {
     pub resume: bool,
     /// Who applies.
     pub runner: String,
-    /// How long the lease holds: clamped to 15 s … 3600 s.
+    /// How long the lease holds: clamped to 15 s … 3600 s, and never shorter than an attempt may take.
     pub lease: Duration,
+    /// For how long an application that asks to come back is asked again, all waits together.
+    pub retry_for: Duration,
 }
 
 impl Default for ApplyOptions {
     fn default() -> Self {
-        Self { dry_run: false, resume: false, runner: "local_runner".to_owned(), lease: Duration::from_secs(300) }
+        Self {
+            dry_run: false,
+            resume: false,
+            runner: "local_runner".to_owned(),
+            lease: Duration::from_secs(300),
+            retry_for: Duration::from_secs(10),
+        }
     }
 }
 
 impl ApplyOptions {
+    /// The same, with a lease that is longer than an attempt may take.
+    fn lasting(&self, patience: Duration) -> Self {
+        Self { lease: self.held_for().max(patience + LEASE_MARGIN), ..self.clone() }
+    }
+
     /// How long a lease really holds.
     pub(super) fn held_for(&self) -> Duration {
         self.lease.clamp(Duration::from_secs(15), Duration::from_secs(3600))
@@ -65,7 +80,7 @@ pub enum Ending {
     WouldApply,
     /// A dry run: it would be a conflict with this code, in this column.
     WouldConflict(Code, Option<Identifier>),
-    /// COMMIT was sent and no answer read.
+    /// The change was sent, and no answer read that tells.
     Unknown,
 }
 
@@ -76,12 +91,25 @@ pub struct Applied {
     pub ending: Ending,
     /// The receipt, where there is one.
     pub receipt: Option<ReceiptRecord>,
+    /// Why nobody knows, of [`Ending::Unknown`].
+    pub cause: Option<String>,
     /// The proposal afterwards.
     pub record: ProposalRecord,
 }
 
+impl Applied {
+    fn rehearsed(ending: Ending, record: ProposalRecord) -> Self {
+        Self { ending, receipt: None, cause: None, record }
+    }
+}
+
+/// A lease holds so much longer than an attempt may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
 impl Runtime {
-    /// Applies an approved proposal at most once, however often and from wherever it is called. One call makes one attempt.
+    /// Applies an approved proposal at most once, however often and from wherever it is called. One call makes one attempt;
+    /// only where the application asks to come back it makes further ones, with the same key, for as long as
+    /// [`ApplyOptions::retry_for`] says.
     ///
     /// On a proposal that has ended it writes nothing and answers how it ended. Not cancelled half-way: once claimed, the
     /// attempt runs in a task of its own, and dropping the future leaves its outcome to be found by the next apply.
@@ -108,7 +136,7 @@ impl Runtime {
         if job.lease.expires_at <= now {
             return Err(Error::new(Code::LeaseExpired).with("at", job.lease.expires_at));
         }
-        let derived = self.derive_job(&record, options, now)?;
+        let derived = self.derive_job(&record, options, record.standing.attempt, now)?;
         let same = [
             ("writeback_job_id", job.writeback_job_id == derived.writeback_job_id),
             ("proposal_version", job.proposal_version == derived.proposal_version),
@@ -141,7 +169,7 @@ impl Runtime {
             return Err(error.with("state", record.state));
         }
         self.approval_holds(&record, now)?;
-        self.derive_job(&record, options, now)
+        self.derive_job(&record, options, record.standing.attempt, now)
     }
 
     /// Resolves an unknown outcome so that the change never lands, if it has not.
@@ -160,23 +188,26 @@ impl Runtime {
                 return Ok(stored);
             }
             let now = self.clock.now();
-            self.may_claim(&record, options, now)?;
+            let lapsed = self.may_claim(&record, options, now)?;
             let capability = self.capability_of(&record)?;
             let executor = self.executor(capability)?;
-            let purpose = match self.approval_holds(&record, now) {
-                Ok(()) => wanted.clone().unwrap_or(Purpose::Apply),
-                Err(error) if record.state == State::Approved => {
-                    if error.code() == Code::ApprovalExpired && !options.dry_run {
-                        self.expire_if_due(&record, now).await?;
-                    }
-                    return Err(error);
-                }
-                // An earlier attempt may have landed; if it has not, it must not land any more.
-                Err(_) => Purpose::Tombstone,
+            let options = options.lasting(executor.patience());
+            if !lapsed && executor.receipts().is_none() {
+                // Two attempts at once are serialised by a source, and by nobody elsewhere.
+                return Err(Error::new(Code::AttemptInFlight).with("proposal", id));
+            }
+            let purpose = self.purpose(&record, &options, wanted.clone(), &*executor, now).await?;
+            let job = self.derive_job(&record, &options, record.standing.attempt, now)?;
+            let mut execution = Execution {
+                change_set: record.change_set.clone(),
+                facts: record.facts.clone(),
+                approval: record.approval().cloned(),
+                job,
+                purpose,
+                unresolved: record.state != State::Approved,
+                runner: options.runner.clone(),
+                now,
             };
-            let job = self.derive_job(&record, options, now)?;
-            let mut execution =
-                Execution { change_set: record.change_set.clone(), facts: record.facts.clone(), job, purpose, now };
             let receipts_in =
                 executor.receipts().map(|table| ReceiptsIn { source: capability.source.clone(), table: table.clone() });
             if options.dry_run {
@@ -186,59 +217,216 @@ impl Runtime {
                     place.same_as(&recorded)?;
                 }
                 execution.purpose = Purpose::DryRun;
-                return match executor.execute(execution).await? {
-                    Ended::Rehearsed(None) => Ok(Applied { ending: Ending::WouldApply, receipt: None, record }),
-                    Ended::Rehearsed(Some((code, column))) => {
-                        Ok(Applied { ending: Ending::WouldConflict(code, column), receipt: None, record })
-                    }
-                    Ended::AlreadyApplied(_) => Ok(Applied { ending: Ending::AlreadyApplied, receipt: None, record }),
-                    Ended::Conflict(_) => Ok(Applied { ending: Ending::Conflict, receipt: None, record }),
-                    Ended::Canceled(_) => Ok(Applied { ending: Ending::Canceled, receipt: None, record }),
-                    Ended::Released(error) => Err(error),
-                    _ => Err(Error::new(Code::Internal).with("detail", "a dry run has no such end")),
-                };
+                return self.rehearse(capability, &*executor, execution, record).await;
             }
-            let claim = Advance {
-                proposal_id: id.to_owned(),
-                expected_seq: record.last_seq,
-                event: Event::Claim,
-                actor: options.runner.clone(),
-                at: now,
-                standing: Standing {
-                    attempt: execution.job.lease.attempt,
-                    lease_expires_at: Some(execution.job.lease.expires_at),
-                    ..record.standing.clone()
-                },
-                decision: None,
-                job: Some(execution.job.clone()),
-                receipt: None,
-                receipts_in,
-            };
+            let claim = self.claim(&record, &execution, &options, record.last_seq, receipts_in);
             let standing = claim.standing.clone();
             let Some(claimed) = self.ledger.advance(claim).await? else { continue };
             if claimed.overtaken_by.is_some() && execution.purpose == Purpose::Apply {
                 execution.purpose = Purpose::Conflict(Code::VersionConflict.as_str().to_owned());
             }
             fault_point!("fault:apply.intent");
-            let job = execution.job.clone();
-            let unresolved = record.state != State::Approved;
             let claim = Claim { seq: claimed.seq, standing };
-            let (ended, claim) = self.while_held(id, options, claim, executor.execute(execution)).await;
-            let ended = ended.unwrap_or_else(Ended::Released);
-            fault_point!("fault:apply.effect");
-            return self.record_end(id, options, claim, &job, ended, unresolved).await;
+            return self.carry_out(&record, capability, &*executor, execution, &options, claim).await;
         }
     }
 
-    /// May this caller begin an attempt now?
-    fn may_claim(&self, record: &ProposalRecord, options: &ApplyOptions, now: Instant) -> Result<()> {
+    /// What this attempt is for, by what the approval is worth now.
+    async fn purpose(
+        &self,
+        record: &ProposalRecord,
+        options: &ApplyOptions,
+        wanted: Option<Purpose>,
+        executor: &dyn Executor,
+        now: Instant,
+    ) -> Result<Purpose> {
+        // Where no tombstone can be written, only an answer to the same key tells what became of an attempt.
+        let owned = executor.receipts().is_none();
+        if owned && wanted == Some(Purpose::Tombstone) {
+            return Err(Error::new(Code::AttemptInFlight).with("proposal", record.id()));
+        }
+        match self.approval_holds(record, now) {
+            Ok(()) => Ok(wanted.unwrap_or(Purpose::Apply)),
+            Err(error) if record.state == State::Approved => {
+                if error.code() == Code::ApprovalExpired && !options.dry_run {
+                    self.expire_if_due(record, now).await?;
+                }
+                Err(error)
+            }
+            // It was judged at the first claim, and the application may have acted on it.
+            Err(error) if owned && error.code() == Code::ApprovalExpired => Ok(Purpose::Apply),
+            Err(error) if owned => Err(error),
+            // An earlier attempt may have landed; if it has not, it must not land any more.
+            Err(_) => Ok(Purpose::Tombstone),
+        }
+    }
+
+    /// A dry run: no state changes. An application is asked only if it is known to honour it.
+    async fn rehearse(
+        &self,
+        capability: &Capability,
+        executor: &dyn Executor,
+        execution: Execution,
+        record: ProposalRecord,
+    ) -> Result<Applied> {
+        if executor.receipts().is_none()
+            && let Some((code, column)) = self.moved(capability, &record).await?
+        {
+            return Ok(Applied::rehearsed(Ending::WouldConflict(code, column), record));
+        }
+        if !executor.rehearses() {
+            return Ok(Applied::rehearsed(Ending::WouldApply, record));
+        }
+        Ok(match executor.execute(execution).await? {
+            Ended::Rehearsed(None) => Applied::rehearsed(Ending::WouldApply, record),
+            Ended::Rehearsed(Some((code, column))) => Applied::rehearsed(Ending::WouldConflict(code, column), record),
+            Ended::AlreadyApplied(_) => Applied::rehearsed(Ending::AlreadyApplied, record),
+            Ended::Conflict(_) => Applied::rehearsed(Ending::Conflict, record),
+            Ended::Canceled(_) => Applied::rehearsed(Ending::Canceled, record),
+            Ended::Released(error) | Ended::Again { error, .. } => return Err(error),
+            Ended::Unknown(cause) => {
+                let executor = capability.executor.as_deref().unwrap_or_default();
+                let error = Error::new(Code::ExecutorFailed).with("executor", executor);
+                return Err(error.with("reason", format!("no answer to a dry run: {cause}")));
+            }
+            _ => return Err(Error::new(Code::Internal).with("detail", "a dry run has no such end")),
+        })
+    }
+
+    /// Whether the live row is another one than was approved: as the guard compares it, without its lock.
+    async fn moved(
+        &self,
+        capability: &Capability,
+        record: &ProposalRecord,
+    ) -> Result<Option<(Code, Option<Identifier>)>> {
+        let change = &record.change_set;
+        let source = self.source(&capability.source)?;
+        let key = &change.source.primary_key;
+        let read = ScopedRead {
+            schema: change.source.schema.clone(),
+            table: change.source.table.clone(),
+            key_column: key.column.clone(),
+            key_value: key.value.to_text().unwrap_or_default(),
+            tenant: capability.target.tenant_key.clone().map(|column| (column, change.scope.tenant_id.clone())),
+            columns: change.before.keys().cloned().collect(),
+            patch: std::collections::BTreeMap::new(),
+        };
+        let Some(row) = self.database(source, &source.read_url_env)?.read(read).await? else {
+            return Ok(Some((Code::RowNotFound, None)));
+        };
+        let redactor = self.ledger.redactor();
+        let same = |column: &Identifier, before: &Scalar| match (before, row.values.get(column)) {
+            (Scalar::Text(known), Some(Scalar::Text(live))) if Redactor::is_redacted(known) => {
+                redactor.redact(live) == *known
+            }
+            (before, live) => live.is_some_and(|live| live.same(before)),
+        };
+        let version = &change.guards.expected_version;
+        if change.before.get(&version.column).is_some_and(|before| !same(&version.column, before)) {
+            return Ok(Some((Code::VersionConflict, Some(version.column.clone()))));
+        }
+        let other = change.before.iter().find(|(column, before)| !same(column, before));
+        Ok(other.map(|(column, _)| (Code::RowChanged, Some(column.clone()))))
+    }
+
+    /// A claim of this execution's attempt.
+    fn claim(
+        &self,
+        record: &ProposalRecord,
+        execution: &Execution,
+        options: &ApplyOptions,
+        expected_seq: u64,
+        receipts_in: Option<ReceiptsIn>,
+    ) -> Advance {
+        Advance {
+            proposal_id: record.id().to_owned(),
+            expected_seq,
+            event: Event::Claim,
+            actor: options.runner.clone(),
+            at: execution.now,
+            standing: Standing {
+                attempt: execution.job.lease.attempt,
+                lease_expires_at: Some(execution.job.lease.expires_at),
+                ..record.standing.clone()
+            },
+            decision: None,
+            job: Some(execution.job.clone()),
+            receipt: None,
+            receipts_in,
+        }
+    }
+
+    /// From the claim to the recorded end. An application that asks to come back gets the same key again, each time as an
+    /// attempt of its own.
+    async fn carry_out(
+        &self,
+        record: &ProposalRecord,
+        capability: &Capability,
+        executor: &dyn Executor,
+        mut execution: Execution,
+        options: &ApplyOptions,
+        mut claim: Claim,
+    ) -> Result<Applied> {
+        let mut backoff = Backoff::new(options.retry_for);
+        let mut unresolved = execution.unresolved;
+        loop {
+            execution.unresolved = unresolved;
+            let overtaken = executor.receipts().is_none() && matches!(execution.purpose, Purpose::Conflict(_));
+            let attempt = async {
+                if overtaken && !unresolved {
+                    self.overtaken(capability, executor, record, execution.clone()).await
+                } else {
+                    executor.execute(execution.clone()).await
+                }
+            };
+            let (ended, held) = self.while_held(record.id(), options, claim, attempt).await;
+            fault_point!("fault:apply.effect");
+            let (error, unsure, after) = match ended.unwrap_or_else(Ended::Released) {
+                Ended::Again { error, unsure, after } => (error, unsure, after),
+                ended => return self.record_end(record.id(), options, held, &execution.job, ended, unresolved).await,
+            };
+            unresolved |= unsure;
+            let Some(wait) = backoff.next(after) else {
+                let ended = Ended::Released(error);
+                return self.record_end(record.id(), options, held, &execution.job, ended, unresolved).await;
+            };
+            tokio::time::sleep(wait).await;
+            execution.now = self.clock.now();
+            execution.job = self.derive_job(record, options, held.standing.attempt, execution.now)?;
+            let next = self.claim(record, &execution, options, held.seq, None);
+            let standing = next.standing.clone();
+            let Some(claimed) = self.ledger.advance(next).await? else {
+                return self.taken_over(record.id(), &execution.job).await;
+            };
+            claim = Claim { seq: claimed.seq, standing };
+        }
+    }
+
+    /// Another change to this row was applied since, on the same version. The application's own guard is asked if it can
+    /// see that in the row; where it cannot, nothing is sent.
+    async fn overtaken(
+        &self,
+        capability: &Capability,
+        executor: &dyn Executor,
+        record: &ProposalRecord,
+        mut execution: Execution,
+    ) -> Result<Ended> {
+        if self.moved(capability, record).await?.is_none() {
+            return Ok(Ended::Released(Code::VersionConflict.into()));
+        }
+        execution.purpose = Purpose::Apply;
+        executor.execute(execution).await
+    }
+
+    /// May this caller begin an attempt now? True if nobody else holds one, false if one would be taken over.
+    fn may_claim(&self, record: &ProposalRecord, options: &ApplyOptions, now: Instant) -> Result<bool> {
         match record.state {
-            State::Approved | State::OutcomeUnknown => Ok(()),
+            State::Approved | State::OutcomeUnknown => Ok(true),
             State::PendingWorker => {
                 // Without an end the lease counts as held: what is missing never opens a door.
                 let lapsed = record.standing.lease_expires_at.is_some_and(|end| end <= now);
                 if lapsed || options.resume {
-                    Ok(())
+                    Ok(lapsed)
                 } else {
                     Err(Error::new(Code::AttemptInFlight).with("proposal", record.id()))
                 }
@@ -285,9 +473,14 @@ impl Runtime {
     }
 
     /// The job of this attempt, from the proposal and nothing else.
-    fn derive_job(&self, record: &ProposalRecord, options: &ApplyOptions, now: Instant) -> Result<WritebackJob> {
-        let attempt = record.standing.attempt.saturating_add(1);
-        WritebackJob::derive(&record.change_set, attempt, now.plus(options.held_for()))
+    fn derive_job(
+        &self,
+        record: &ProposalRecord,
+        options: &ApplyOptions,
+        attempts: u32,
+        now: Instant,
+    ) -> Result<WritebackJob> {
+        WritebackJob::derive(&record.change_set, attempts.saturating_add(1), now.plus(options.held_for()))
     }
 
     async fn record_end(
@@ -300,7 +493,7 @@ impl Runtime {
         unresolved: bool,
     ) -> Result<Applied> {
         let now = self.clock.now();
-        let standing = Standing { lease_expires_at: None, last_error: None, ..claim.standing };
+        let mut cause = None;
         let (event, ending, status, source, error) = match ended {
             Ended::Applied(receipt) => {
                 (Event::Applied, Ending::Applied, Some(ReceiptStatus::Applied), Some(receipt), None)
@@ -311,17 +504,24 @@ impl Runtime {
             Ended::Conflict(receipt) => {
                 (Event::Conflict, Ending::Conflict, Some(ReceiptStatus::Conflict), Some(receipt), None)
             }
+            Ended::Failed(receipt) => (Event::Failed, Ending::Failed, Some(ReceiptStatus::Failed), Some(receipt), None),
             Ended::Canceled(receipt) => {
                 (Event::Tombstoned, Ending::Canceled, Some(ReceiptStatus::Canceled), Some(receipt), None)
             }
             // An earlier attempt may still land: what this one knows of itself does not resolve it.
-            Ended::Released(error) if unresolved => (Event::Lost, Ending::Unknown, None, None, Some(error)),
-            Ended::Released(error) => (Event::Release, Ending::Unknown, None, None, Some(error)),
-            Ended::Unknown => {
-                (Event::Lost, Ending::Unknown, None, None, Some(Error::new(Code::OutcomeUnknown).with("proposal", id)))
+            Ended::Released(error) if unresolved => {
+                cause =
+                    Some(format!("an earlier attempt is unresolved, and this one ended with {}", last_error(&error)));
+                (Event::Lost, Ending::Unknown, None, None, Some(error))
             }
-            Ended::Rehearsed(_) => {
-                return Err(Error::new(Code::Internal).with("detail", "an attempt ended as a dry run"));
+            Ended::Released(error) => (Event::Release, Ending::Unknown, None, None, Some(error)),
+            Ended::Unknown(why) => {
+                let error = Error::new(Code::OutcomeUnknown).with("proposal", id).with("cause", &why);
+                cause = Some(why);
+                (Event::Lost, Ending::Unknown, None, None, Some(error))
+            }
+            Ended::Rehearsed(_) | Ended::Again { .. } => {
+                return Err(Error::new(Code::Internal).with("detail", "an attempt has no such end"));
             }
         };
         let receipt = match (status, &source) {
@@ -329,7 +529,7 @@ impl Runtime {
             _ => None,
         };
         let standing =
-            Standing { last_error: error.as_ref().map(|error| error.code().as_str().to_owned()), ..standing };
+            Standing { lease_expires_at: None, last_error: error.as_ref().map(last_error), ..claim.standing };
         let advance = Advance {
             proposal_id: id.to_owned(),
             expected_seq: claim.seq,
@@ -344,21 +544,33 @@ impl Runtime {
         };
         let recorded = self.ledger.advance(advance).await?;
         fault_point!("fault:apply.recorded");
-        let record = self.ledger.load(id).await?;
         if recorded.is_none() {
             // Its lease lapsed, and somebody may have taken the change over and ended it already: ours is not recorded.
-            return match stored_outcome(&record)? {
-                Some(stored) => Ok(stored),
-                None => {
-                    Err(Error::new(Code::FencingTokenStale).with("attempt", job.lease.attempt).with("proposal", id))
-                }
-            };
+            return self.taken_over(id, job).await;
         }
+        let record = self.ledger.load(id).await?;
         match (event, error) {
             (Event::Release, Some(error)) => Err(error),
-            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), record }),
+            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), cause, record }),
         }
     }
+
+    /// Somebody took the attempt over and may have ended it already; ours is not recorded twice.
+    async fn taken_over(&self, id: &str, job: &WritebackJob) -> Result<Applied> {
+        match stored_outcome(&self.ledger.load(id).await?)? {
+            Some(stored) => Ok(stored),
+            None => Err(Error::new(Code::FencingTokenStale).with("attempt", job.lease.attempt).with("proposal", id)),
+        }
+    }
+}
+
+/// The code that the ledger keeps of a failure: the application's own where it gave one.
+fn last_error(error: &Error) -> String {
+    let own = [Code::ExecutorFailed, Code::ExecutorRefused, Code::ExecutorBusy].contains(&error.code());
+    let told = error
+        .field("reason")
+        .filter(|reason| own && reason.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'));
+    told.unwrap_or_else(|| error.code().as_str()).to_owned()
 }
 
 /// Runs to its end even if nobody waits any more.
@@ -376,7 +588,7 @@ fn stored_outcome(record: &ProposalRecord) -> Result<Option<Applied>> {
         State::Canceled => Ending::Canceled,
         _ => return Ok(None),
     };
-    Ok(Some(Applied { ending, receipt: record.receipts.last().cloned(), record: record.clone() }))
+    Ok(Some(Applied { ending, receipt: record.receipts.last().cloned(), cause: None, record: record.clone() }))
 }
 
 fn wire_receipt(
@@ -397,7 +609,7 @@ fn wire_receipt(
         idempotency_key: job.idempotency_key.clone(),
         previous_version: source.previous_version.clone(),
         new_version: source.new_version.clone(),
-        source_database_mutated: applied && source.rows_affected > 0,
+        source_database_mutated: applied && source.mutated.unwrap_or(source.rows_affected > 0),
         executed_at: now.to_string(),
         safe_error_code: source.safe_error_code.clone(),
         receipt_hash: String::new(),
@@ -408,7 +620,10 @@ fn wire_receipt(
     if let Some(column) = &source.column {
         details.insert("column".to_owned(), column.as_str().into());
     }
-    if status == ReceiptStatus::AlreadyApplied {
+    if let Some(told) = &source.details {
+        details.insert("handler".to_owned(), told.clone());
+    }
+    if status == ReceiptStatus::AlreadyApplied && source.mutated.is_none() {
         // When it really landed, by the source's own receipt.
         details.insert("source_completed_at".to_owned(), source.completed_at.to_string().into());
     }

@@ -2,8 +2,10 @@
 
 mod apply;
 mod arguments;
+mod backoff;
 mod context;
 mod decide;
+mod executors;
 mod lease;
 mod markdown;
 mod propose;
@@ -18,6 +20,7 @@ mod worker;
 pub use apply::{Applied, ApplyOptions, Ending};
 pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
+pub use executors::{HandlerCheck, check_handlers, executor_warnings};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
@@ -31,7 +34,6 @@ use std::time::Duration;
 use crate::contract::{Capability, Contract, Engine, ExecutorKind, Source};
 use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
-use crate::executor::{Executor, SqlUpdate};
 use crate::guard::ReceiptTable;
 use crate::ledger::{Ledger, ReceiptsIn};
 use crate::primitives::{Clock, IdSource, Identifier, Secret, SystemClock, SystemIds};
@@ -50,6 +52,9 @@ pub struct Runtime {
     /// The SQLite sources that were opened, by source and variable: they keep connections between calls.
     #[cfg(feature = "sqlite")]
     files: Arc<Files>,
+    /// Connections to handlers.
+    #[cfg(feature = "http")]
+    handlers: Arc<executors::Handlers>,
 }
 
 #[cfg(feature = "sqlite")]
@@ -68,6 +73,8 @@ impl Runtime {
             databases: BTreeMap::new(),
             #[cfg(feature = "sqlite")]
             files: Arc::default(),
+            #[cfg(feature = "http")]
+            handlers: Arc::default(),
         }
     }
 
@@ -153,22 +160,6 @@ impl Runtime {
         let to = ReceiptsIn { source: source.to_owned(), table: table.clone() };
         let before = self.ledger.rebind_receipts(to, actor, self.clock.now()).await?;
         Ok((before, table))
-    }
-
-    /// The executor of a capability.
-    fn executor(&self, capability: &Capability) -> Result<Arc<dyn Executor>> {
-        let contract = self.need_contract()?;
-        if let Some(name) = &capability.executor
-            && let Some(executor) = contract.executors.get(name)
-            && !matches!(executor.kind, ExecutorKind::SqlUpdate)
-        {
-            return Err(Error::new(Code::ExecutorNotAvailable)
-                .with("executor", name)
-                .with("type", executor.kind.as_str()));
-        }
-        let source = self.source(&capability.source)?;
-        let database = self.database(source, write_variable(source)?)?;
-        Ok(Arc::new(SqlUpdate::new(database, receipts_table(source)?, source.create_receipts, self.ledger.redactor())))
     }
 }
 

@@ -196,6 +196,8 @@ table! {
         => shop "/executors/shop_app/auth/type" [r#""bearer_env""# => r#"§"basic""#];
     EXECUTOR_TOKEN_ENV_REQUIRED Error "token_env must name an environment variable", "the token itself stays in the environment"
         => shop "/executors/shop_app/auth/token_env" [r#""SHOP_APP_TOKEN""# => r#"§"the token itself""#];
+    INVALID_EXECUTOR_SETTING Error "audience must be a text, and env a list of names of environment variables"
+        => shop "/executors/shop_app/signoff/audience" [r#""url_env": "SHOP_APP_URL","# => "\"url_env\": \"SHOP_APP_URL\",\n      \"signoff\": { \"audience\": §7 },"];
     UNUSED_EXECUTOR Warning "no capability names this executor", "remove it, or name it"
         => shop "/executors/old_app" [r#""executors": {"# => "\"executors\": {\n    §\"old_app\": { \"type\": \"http_handler\", \"url_env\": \"OLD_APP_URL\" },"];
 

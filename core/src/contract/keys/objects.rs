@@ -17,6 +17,7 @@ pub static OBJECTS: &[&ObjectInfo] = &[
     &CONTEXT,
     &CONTEXT_VALUES,
     &EXECUTOR,
+    &EXECUTOR_SETTINGS,
     &AUTH,
     &CAPABILITY,
     &TARGET,
@@ -228,7 +229,37 @@ pub(in crate::contract) static EXECUTOR: ObjectInfo = ObjectInfo {
         ),
         key("timeout_ms", Whole(LONGEST_MS), Default("5000"), "How long an answer may take."),
         key("command_env", EnvName, When("type is command_handler"), "The variable that holds the command line."),
-        ours("signoff", Object(&NO_SETTINGS), Optional, "Room for settings that v1 does not have; there are none yet."),
+        ours("signoff", Object(&EXECUTOR_SETTINGS), Optional, "Settings that v1 does not have."),
+    ],
+};
+
+/// `signoff` of an executor.
+pub(in crate::contract) static EXECUTOR_SETTINGS: ObjectInfo = ObjectInfo {
+    name: "executor settings",
+    place: "/executors/NAME/signoff",
+    meaning: "What v1 does not have of an executor that is not `sql_update`.",
+    closed: true,
+    keys: &[
+        ours(
+            "allow_private",
+            Flag,
+            Default("false"),
+            "True: the handler may be in a private, link-local or carrier's network, or be a name for this machine. https is asked for all the same.",
+        ),
+        ours(
+            "allow_unsigned",
+            Flag,
+            Default("false"),
+            "True: requests that leave this machine may go without a signature.",
+        ),
+        ours(
+            "dry_run",
+            Flag,
+            Default("false"),
+            "True: the handler honours `dry_run`, and a dry run asks it, too. v1's own helper ignores it and writes.",
+        ),
+        ours("audience", Text, Default("the address without its query"), "What `audience` in a request says."),
+        ours("env", Texts, Optional, "The names of further variables that a command gets."),
     ],
 };
 
@@ -474,7 +505,7 @@ pub(in crate::contract) static CLOUD: ObjectInfo = ObjectInfo {
 /// A `signoff` object without settings.
 pub(in crate::contract) static NO_SETTINGS: ObjectInfo = ObjectInfo {
     name: "no settings",
-    place: "/executors/NAME/signoff and /capabilities/N/signoff",
+    place: "/capabilities/N/signoff",
     meaning: "Room for settings that v1 does not have.",
     closed: true,
     keys: &[],

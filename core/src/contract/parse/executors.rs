@@ -4,13 +4,17 @@ use super::Names;
 use super::reader::{At, Findings, is_safe_name};
 use crate::contract::diagnostics as d;
 use crate::contract::keys;
-use crate::contract::types::{Executor, ExecutorKind, Mode};
+use crate::contract::types::{Executor, ExecutorKind, HandlerSettings, Mode};
 
 /// The built-in executor.
 pub(super) const BUILT_IN: &str = "sql_update";
 
 /// Without `timeout_ms` an application has this long to answer.
 const TIMEOUT_MS: u64 = 5_000;
+
+const HTTP_SETTINGS: &[&str] = &["allow_private", "allow_unsigned", "audience"];
+
+const COMMAND_SETTINGS: &[&str] = &["env"];
 
 const HTTP_KEYS: &[&str] = &["url_env", "method", "auth", "signing_secret_env"];
 
@@ -42,7 +46,6 @@ fn kind(findings: &mut Findings<'_>, at: &At<'_>, mode: Option<Mode>) -> Option<
         return None;
     }
     findings.closed(at, &keys::EXECUTOR);
-    findings.signoff(at, &keys::NO_SETTINGS);
     let word = findings.required(at, "type", &d::INVALID_EXECUTOR_TYPE, |at| {
         at.node.as_str().filter(|word| ["sql_update", "http_handler", "command_handler"].contains(word))
     })?;
@@ -57,12 +60,14 @@ fn kind(findings: &mut Findings<'_>, at: &At<'_>, mode: Option<Mode>) -> Option<
         "command_handler" => {
             findings.inert(at, HTTP_KEYS, "it belongs to an http_handler");
             let timeout = findings.optional(at, "timeout_ms", &d::INVALID_HANDLER_TIMEOUT, At::milliseconds);
+            let settings = settings(findings, at, HTTP_SETTINGS);
             let command_env = findings.required(at, "command_env", &d::COMMAND_ENV_REQUIRED, At::env_name)?;
-            Some(ExecutorKind::CommandHandler { command_env, timeout_ms: timeout.unwrap_or(TIMEOUT_MS) })
+            Some(ExecutorKind::CommandHandler { command_env, timeout_ms: timeout.unwrap_or(TIMEOUT_MS), settings })
         }
         _ => {
             findings.inert(at, HTTP_KEYS, "it belongs to an http_handler");
             findings.inert(at, &["command_env", "timeout_ms"], "sql_update has no settings");
+            settings(findings, at, &["allow_private", "allow_unsigned", "dry_run", "audience", "env"]);
             Some(ExecutorKind::SqlUpdate)
         }
     }
@@ -74,6 +79,7 @@ fn http(findings: &mut Findings<'_>, at: &At<'_>) -> Option<ExecutorKind> {
     });
     let secret = findings.optional(at, "signing_secret_env", &d::HANDLER_SIGNING_SECRET_ENV_INVALID, At::env_name);
     let timeout = findings.optional(at, "timeout_ms", &d::INVALID_HANDLER_TIMEOUT, At::milliseconds);
+    let settings = settings(findings, at, COMMAND_SETTINGS);
     let token_env = at.get("auth").and_then(|auth| token(findings, &auth));
     let url_env = findings.required(at, "url_env", &d::HANDLER_URL_ENV_REQUIRED, At::env_name)?;
     Some(ExecutorKind::HttpHandler {
@@ -82,7 +88,22 @@ fn http(findings: &mut Findings<'_>, at: &At<'_>) -> Option<ExecutorKind> {
         token_env,
         signing_secret_env: secret,
         timeout_ms: timeout.unwrap_or(TIMEOUT_MS),
+        settings,
     })
+}
+
+/// `signoff` of an executor; those of the other type have no effect.
+fn settings(findings: &mut Findings<'_>, at: &At<'_>, others: &[&str]) -> HandlerSettings {
+    let Some(at) = findings.signoff(at, &keys::EXECUTOR_SETTINGS) else { return HandlerSettings::default() };
+    findings.inert(&at, others, "an executor of this type has no such setting");
+    let names = |at: &At<'_>| at.items()?.iter().map(At::env_name).collect::<Option<Vec<String>>>();
+    HandlerSettings {
+        allow_private: findings.boolean(&at, "allow_private", false),
+        allow_unsigned: findings.boolean(&at, "allow_unsigned", false),
+        dry_run: findings.boolean(&at, "dry_run", false),
+        audience: findings.optional(&at, "audience", &d::INVALID_EXECUTOR_SETTING, |at| at.text().map(str::to_owned)),
+        env: findings.optional(&at, "env", &d::INVALID_EXECUTOR_SETTING, names).unwrap_or_default(),
+    }
 }
 
 fn token(findings: &mut Findings<'_>, auth: &At<'_>) -> Option<String> {

@@ -105,6 +105,18 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
             "UNKNOWN_FIELD",
             "/executors/billing_app_handler/signoff/x",
         ),
+        (
+            "/executors/billing_app_handler/signoff",
+            json!({"audience": ""}),
+            "INVALID_EXECUTOR_SETTING",
+            "/executors/billing_app_handler/signoff/audience",
+        ),
+        (
+            "/executors/billing_app_handler/signoff",
+            json!({"env": ["PATH"]}),
+            "INERT_SETTING",
+            "/executors/billing_app_handler/signoff/env",
+        ),
         ("/mode", json!("read_only"), "EXECUTOR_INVALID_IN_READ_ONLY", "/executors/billing_app_handler"),
         ("/capabilities", null.clone(), "CAPABILITIES_REQUIRED", "="),
         ("/capabilities", json!({}), "CAPABILITIES_REQUIRED", "="),

@@ -1,6 +1,7 @@
 //! `make bench`: the numbers that people rely on, each beside its baseline in the same run.
 
 mod handler;
+mod http;
 mod ledger;
 mod postgres;
 mod propose;
@@ -40,6 +41,9 @@ fn main() {
     }
     if wanted("worker") {
         worker::run();
+    }
+    if wanted("http") {
+        http::run();
     }
     // Minutes, most of them to make it: only if it is asked for.
     if only.as_deref() == Some("ledger") {
