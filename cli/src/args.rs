@@ -5,8 +5,8 @@ mod lists;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use lists::{
-    Activity, ActivityCommand, Events, EventsCommand, EventsTail, Evidence, EvidenceCommand, Export, ExportForm,
-    ProposalsList, QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
+    Activity, ActivityCommand, Events, EventsCommand, EventsTail, Evidence, EvidenceCommand, Export, ProposalsList,
+    QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
 };
 
 use crate::commands::benchmark::Benchmark;
@@ -45,6 +45,8 @@ pub struct Global {
 pub enum Format {
     Human,
     Json,
+    /// For `proposals export` and `replay export`: a document for people
+    Markdown,
     /// For `config validate`: a log that code scanners read
     Sarif,
 }
@@ -569,8 +571,10 @@ impl Arguments {
             },
             Command::Evidence(Evidence { command: EvidenceCommand::List(list) }) => list.paging.json.json,
             Command::Evidence(Evidence { command: EvidenceCommand::Show(show) }) => show.json.json,
+            Command::Evidence(Evidence { command: EvidenceCommand::Export(export) }) => export.json.json,
             Command::QueryAudit(QueryAudit { command: QueryAuditCommand::List(list) }) => list.paging.json.json,
             Command::QueryAudit(QueryAudit { command: QueryAuditCommand::Show(show) }) => show.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::Export(export) }) => export.json.json,
             Command::Activity(Activity { command: ActivityCommand::Search(search) }) => search.paging.json.json,
             Command::Events(Events { command: EventsCommand::List(list) }) => list.paging.json.json,
             Command::Events(Events { command: EventsCommand::Tail(tail) }) => tail.json.json,

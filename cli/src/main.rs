@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command, Config, ConfigCommand, Format};
+use crate::args::{
+    Arguments, Command, Config, ConfigCommand, Format, Proposals, ProposalsCommand, Replay, ReplayCommand,
+};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -59,10 +61,19 @@ fn usage(refused: &clap::Error) -> ExitCode {
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
     let scanned = matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
-    if global.format == Format::Sarif && !scanned {
-        return Err(signoff::Error::new(signoff::Code::Usage)
-            .with("problem", "--format sarif is for `signoff config validate`")
-            .with("hint", "use --format json"));
+    let told = matches!(
+        &arguments.command,
+        Command::Proposals(Proposals { command: ProposalsCommand::Export(_) })
+            | Command::Replay(Replay { command: ReplayCommand::Export(_) })
+    );
+    let misplaced = match global.format {
+        Format::Sarif if !scanned => Some("--format sarif is for `signoff config validate`"),
+        Format::Markdown if !told => Some("--format markdown is for `signoff proposals export` and `replay export`"),
+        _ => None,
+    };
+    if let Some(problem) = misplaced {
+        let usage = signoff::Error::new(signoff::Code::Usage).with("problem", problem);
+        return Err(usage.with("hint", "use --format json"));
     }
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(demo, output).await,

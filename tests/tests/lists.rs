@@ -243,7 +243,7 @@ fn hidden_characters_are_shown_in_every_list() {
     for list in [["proposals", "list"], ["evidence", "list"], ["activity", "search"], ["replay", "export"]] {
         let mut arguments = list.to_vec();
         if list[1] == "export" {
-            arguments.extend(["--as", "markdown"]);
+            arguments.extend(["--format", "markdown"]);
         }
         let shown = workspace.run(arguments).expect(0).out;
         // In the widest list the object is cut, before what is hidden in it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use signoff::ledger::{Cursor, Filter, PageRequest};
 use signoff::primitives::{Clock as _, Instant, Lifetime, SystemClock};
 use signoff::protocol::{ReceiptStatus, State};
@@ -336,20 +336,12 @@ pub struct Export {
     /// The replay
     #[arg(long, value_name = "ID", conflicts_with = "proposal")]
     pub replay: Option<String>,
-    /// The form of the file [default: by its name, else json]
-    #[arg(long = "as", visible_alias = "export-format", value_enum)]
-    pub form: Option<ExportForm>,
-    /// The file; it must not be there yet [default: standard output]
+    /// The file, as --format says, else Markdown if its name ends so, else JSON; it must not be there yet [default:
+    /// standard output]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<String>,
     #[command(flatten)]
     pub json: JsonFlag,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportForm {
-    Json,
-    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -364,6 +356,8 @@ pub enum EvidenceCommand {
     List(Box<ReadsList>),
     /// One bundle, with the audit of its query
     Show(ShowOne),
+    /// Write one bundle to a file, as JSON
+    Export(ExportOne),
 }
 
 #[derive(Debug, Args)]
@@ -378,12 +372,25 @@ pub enum QueryAuditCommand {
     List(Box<ReadsList>),
     /// One audit, by its number
     Show(ShowOne),
+    /// Write one audit to a file, as JSON
+    Export(ExportOne),
 }
 
 #[derive(Debug, Args)]
 pub struct ShowOne {
     /// Its id, or the beginning of it; of an audit its number
     pub id: String,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportOne {
+    /// Its id, or the beginning of it; of an audit its number
+    pub id: String,
+    /// The file; it must not be there yet [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<String>,
     #[command(flatten)]
     pub json: JsonFlag,
 }

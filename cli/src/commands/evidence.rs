@@ -26,6 +26,10 @@ pub async fn run(global: &Global, evidence: &Evidence, output: &mut Output) -> R
             output.value(&record);
             output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
         }
+        EvidenceCommand::Export(export) => {
+            let record = runtime.evidence_bundle(&export.id).await?;
+            return super::export::record(&record, export.output.as_deref(), output);
+        }
     }
     Ok(0)
 }

@@ -7,35 +7,43 @@ use serde_json::json;
 use signoff::{Code, Error, Result, Runtime};
 
 use super::{proposals, resolve};
-use crate::args::{Export, ExportForm};
+use crate::args::{Export, Format, Global};
 use crate::output::Output;
 
-pub async fn proposal(runtime: &Runtime, wanted: &Export, output: &mut Output) -> Result<u8> {
+pub async fn proposal(global: &Global, runtime: &Runtime, wanted: &Export, output: &mut Output) -> Result<u8> {
     let id = resolve(runtime, which(wanted)).await?;
-    let text = match form(wanted) {
-        ExportForm::Json => pretty(&proposals::document(&runtime.show(&id).await?)),
-        ExportForm::Markdown => runtime.replay(&id).await?.proposal_markdown(),
+    let text = if as_markdown(global, wanted) {
+        runtime.replay(&id).await?.proposal_markdown()
+    } else {
+        pretty(&proposals::document(&runtime.show(&id).await?))
     };
-    write(wanted, &text, output)
+    write(wanted.output.as_deref(), &text, output)
 }
 
-pub async fn replay(runtime: &Runtime, wanted: &Export, output: &mut Output) -> Result<u8> {
+pub async fn replay(global: &Global, runtime: &Runtime, wanted: &Export, output: &mut Output) -> Result<u8> {
     let id = resolve(runtime, which(wanted)).await?;
     let story = runtime.replay(&id).await?;
-    let text = match form(wanted) {
-        ExportForm::Json => pretty(&serde_json::to_value(&story).unwrap_or_default()),
-        ExportForm::Markdown => story.markdown(),
+    let text = if as_markdown(global, wanted) {
+        story.markdown()
+    } else {
+        pretty(&serde_json::to_value(&story).unwrap_or_default())
     };
-    write(wanted, &text, output)
+    write(wanted.output.as_deref(), &text, output)
 }
 
 fn which(wanted: &Export) -> &str {
     wanted.proposal.as_deref().or(wanted.replay.as_deref()).unwrap_or(&wanted.id)
 }
 
-fn form(wanted: &Export) -> ExportForm {
+/// As the flag says, else by the file's name.
+fn as_markdown(global: &Global, wanted: &Export) -> bool {
     let named = wanted.output.as_deref().is_some_and(|path| path.ends_with(".md") || path.ends_with(".markdown"));
-    wanted.form.unwrap_or(if named { ExportForm::Markdown } else { ExportForm::Json })
+    global.format == Format::Markdown || (global.format == Format::Human && named)
+}
+
+/// A record as it is.
+pub fn record(value: &impl serde::Serialize, wanted: Option<&str>, output: &mut Output) -> Result<u8> {
+    write(wanted, &pretty(&serde_json::to_value(value).unwrap_or_default()), output)
 }
 
 fn pretty(value: &serde_json::Value) -> String {
@@ -43,8 +51,8 @@ fn pretty(value: &serde_json::Value) -> String {
 }
 
 /// A file is made, never overwritten, and is its owner's alone: it holds what the ledger holds.
-fn write(wanted: &Export, text: &str, output: &mut Output) -> Result<u8> {
-    let Some(path) = &wanted.output else {
+fn write(path: Option<&str>, text: &str, output: &mut Output) -> Result<u8> {
+    let Some(path) = path else {
         output.text(text);
         return Ok(0);
     };

@@ -24,7 +24,7 @@ pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) ->
             shown::proposal(&record, output);
             Ok(0)
         }
-        ProposalsCommand::Export(wanted) => export::proposal(&runtime, wanted, output).await,
+        ProposalsCommand::Export(wanted) => export::proposal(global, &runtime, wanted, output).await,
         ProposalsCommand::Approve(decision) => decide(&runtime, Verdict::Approve, decision, output).await,
         ProposalsCommand::Reject(decision) => decide(&runtime, Verdict::Reject, decision, output).await,
         ProposalsCommand::Cancel(cancel) => {

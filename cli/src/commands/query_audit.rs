@@ -22,13 +22,20 @@ pub async fn run(global: &Global, audit: &QueryAudit, output: &mut Output) -> Re
             tell_next(&page, output);
         }
         QueryAuditCommand::Show(show) => {
-            let missing = || Error::new(Code::AuditNotFound).with("audit", &show.id);
-            let record = runtime.audit_record(show.id.parse().map_err(|_| missing())?).await?;
+            let record = runtime.audit_record(number(&show.id)?).await?;
             output.value(&record);
             output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
         }
+        QueryAuditCommand::Export(export) => {
+            let record = runtime.audit_record(number(&export.id)?).await?;
+            return super::export::record(&record, export.output.as_deref(), output);
+        }
     }
     Ok(0)
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().map_err(|_| Error::new(Code::AuditNotFound).with("audit", text))
 }
 
 fn row(found: &AuditRecord) -> [String; 5] {

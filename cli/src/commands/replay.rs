@@ -21,7 +21,7 @@ pub async fn run(global: &Global, replay: &Replay, output: &mut Output) -> Resul
         }
         ReplayCommand::Export(wanted) => {
             let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
-            export::replay(&runtime, wanted, output).await
+            export::replay(global, &runtime, wanted, output).await
         }
     }
 }
@@ -55,7 +55,7 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
             let text = serde_json::to_string_pretty(&story).unwrap_or_default();
             output.line(text);
         } else {
-            output.line(format!("More detail: signoff replay show {} --details", record.id()));
+            output.line(format!("More: signoff replay show {} --details", record.id()));
         }
     }
     Ok(0)
@@ -72,7 +72,8 @@ fn writeback(story: &Story, output: &mut Output) {
             ReceiptStatus::Failed => "failed",
             ReceiptStatus::Canceled => "canceled: it never lands",
         };
-        output.line(format!("  {status} ({} rows), receipt {}", receipt.rows_affected, receipt.receipt_hash));
+        output.line(format!("  {status} ({} rows), receipt", receipt.rows_affected));
+        output.line(format!("  {}", receipt.receipt_hash));
     }
     if story.receipts.is_empty() {
         output.line(format!("  none: the proposal is {}", story.state));

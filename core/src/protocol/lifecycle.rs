@@ -184,6 +184,7 @@ mod tests {
             "pending_worker conflict conflict",
             "pending_worker failed failed",
             "pending_worker tombstoned canceled",
+            "pending_review human_action pending_review",
         ];
         let mut found = Vec::new();
         for state in State::ALL {

@@ -379,24 +379,29 @@ fn connect(
         connection.pragma_update(None, "page_size", 8192).failed()?;
     }
     if format < FORMAT {
-        upgrade(&connection, key, clock, ids)?;
+        upgrade(&connection, path, key, clock, ids)?;
     }
     make_durable(&connection)?;
     let schema_version = check_schema(&connection)?;
     let (key_id, ledger_id): (String, String) = connection
         .query_row("SELECT key_id, ledger_id FROM chain WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .failed()?;
-    if key_id != key.id() {
-        return Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()));
-    }
+    ours(path, key, &key_id)?;
     let key = key.derive("signoff ledger", &ledger_id);
     head(&connection, &key)?;
     Ok((connection, key, schema_version))
 }
 
+fn ours(path: &Path, key: &MacKey, key_id: &str) -> Result<()> {
+    if key_id == key.id() {
+        return Ok(());
+    }
+    Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()))
+}
+
 /// Of several processes that find an old or empty file, one upgrades it and the others find it done. The header must
 /// carry our mark before the log is switched on, or a crash would leave a file that looks foreign.
-fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn IdSource) -> Result<()> {
+fn upgrade(connection: &Connection, path: &Path, key: &MacKey, clock: &dyn Clock, ids: &dyn IdSource) -> Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE").failed()?;
     let from: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if from < FORMAT {
@@ -417,9 +422,13 @@ fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn I
     }
     if (1..FORMAT_WITH_INDEX).contains(&from) {
         // Until then nothing covered when a ledger was made.
-        let (ledger_id, made): (String, String) = connection
-            .query_row("SELECT ledger_id, created_at FROM chain WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        let (key_id, ledger_id, made): (String, String, String) = connection
+            .query_row("SELECT key_id, ledger_id, created_at FROM chain WHERE id = 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .failed()?;
+        // Signed under another key it would be nobody's. Closing takes the whole upgrade back.
+        ours(path, key, &key_id)?;
         let signing = key.derive("signoff ledger", &ledger_id);
         connection
             .execute("UPDATE chain SET created_at = ?1 WHERE id = 1", [signed_beginning(&signing, &made)])
