@@ -116,7 +116,9 @@ impl Log {
             None => {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
-            Some(bar) if level != Level::Info => bar.println(format!("{}: {message} {}", level.as_str(), line["meta"])),
+            Some(bar) if level != Level::Info => {
+                bar.println(format!("{}: {message} {}", level.as_str(), line.get("meta").unwrap_or(&Value::Null)))
+            }
             Some(_) => {}
         }
     }
@@ -134,6 +136,13 @@ impl Drop for Log {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Puts a member into an object.
+pub fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(key.to_owned(), value);
     }
 }
 

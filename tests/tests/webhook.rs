@@ -337,10 +337,9 @@ fn signoff_count(workspace: &Workspace, id: &str) -> u64 {
 fn what_is_sent_holds_no_secret_and_a_dry_run_sends_nothing() {
     let workspace = Workspace::with_invoices(1);
     let id = workspace.propose("INV-1", "we were late");
-    let reasons = ["see postgres://app:planted-in-a-reason@db/billing", &format!("sent with {BEARER}")];
-    workspace.run(["proposals", "reject", &id, "--yes", "--reason", reasons[0]]).expect(0);
-    let other = workspace.propose("INV-1", "we were late");
-    workspace.run(["proposals", "reject", &other, "--yes", "--reason", reasons[1]]).expect(0);
+    // What looks like a credential does not get into a ledger; what is one only here may.
+    let reason = format!("sent with {BEARER}");
+    workspace.run(["proposals", "reject", &id, "--yes", "--reason", &reason]).expect(0);
     let receiver = Receiver::start(0, |_, _| Answer::Take);
     let shown = send(&workspace, &receiver, &["--dry-run"]).expect(0).out;
     let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("a payload")).collect();
@@ -380,8 +379,10 @@ fn where_it_sends_and_from_where_is_checked() {
     assert_eq!(send(&workspace, &receiver, &["--since", "latest"]).expect(0).json()["delivered"], 0);
     assert_eq!(send(&workspace, &receiver, &[]).expect(0).json()["delivered"], 0, "it is kept");
     assert_eq!(send(&workspace, &receiver, &["--since", &(size - 2).to_string()]).expect(0).json()["delivered"], 2);
-    let id = receiver.seen.bodies.lock().expect("no panic").first().cloned().expect("a body");
-    let id = serde_json::from_str::<Value>(&id).expect("JSON")["event"]["event_id"].as_str().expect("an id").to_owned();
+    let bodies = receiver.seen.bodies.lock().expect("no panic").clone();
+    let mut ids = bodies.iter().map(|body| serde_json::from_str::<Value>(body).expect("JSON")["event"].clone());
+    let id = ids.find(|event| event["seq"] == json!(size - 1)).expect("it was sent")["event_id"].clone();
+    let id = id.as_str().expect("an id").to_owned();
     assert_eq!(send(&workspace, &receiver, &["--since-event-id", &id]).expect(0).json()["delivered"], 1);
 
     // Another sender is at work.

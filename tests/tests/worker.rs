@@ -145,23 +145,32 @@ fn two_workers_on_one_ledger_make_each_effect_once(engine: Engine) {
     let workspace = Workspace::with_invoices_on(engine, jobs);
     approve_all(&workspace, 1..=jobs);
     let begun = std::time::Instant::now();
-    let workers: Vec<Child> = (1..=2)
-        .map(|n| workspace.start(["worker", "run", "--once", "--concurrency", "8", "--runner", &format!("worker_{n}")]))
-        .collect();
-    let said: Vec<Value> = workers
-        .into_iter()
-        .map(|worker| {
+    // A busy source may leave something for another pass: 1 and 5 say so.
+    for pass in 1.. {
+        let workers: Vec<Child> = (1..=2)
+            .map(|n| {
+                let runner = format!("worker_{n}");
+                workspace.start(["worker", "run", "--once", "--concurrency", "8", "--runner", &runner])
+            })
+            .collect();
+        let mut left = false;
+        for worker in workers {
             let output = worker.wait_with_output().expect("it ends");
             let log = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{log}");
             for line in log.lines() {
                 let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not a line of JSON: {line}"));
                 assert!(line["level"].is_string() && line["message"].is_string() && line["meta"].is_object(), "{line}");
             }
-            serde_json::from_slice(&output.stdout).expect("an answer")
-        })
-        .collect();
-    eprintln!("{jobs} jobs on {engine:?} by two workers in {:?}: {said:?}", begun.elapsed());
+            assert!(matches!(output.status.code(), Some(0 | 1 | 5)), "{log}");
+            left |= !output.status.success();
+            let said: Value = serde_json::from_slice(&output.stdout).expect("an answer");
+            eprintln!("{jobs} jobs on {engine:?}, pass {pass}, {:.1?}: {said}", begun.elapsed());
+        }
+        if !left {
+            break;
+        }
+        assert!(pass < 10, "it does not come to an end");
+    }
     let number = |sql: &str| workspace.ask(sql);
     assert_eq!(number("SELECT count(*) FROM effects"), i64::from(jobs));
     assert_eq!(number("SELECT count(*) FROM executions"), i64::from(jobs));
@@ -171,10 +180,12 @@ fn two_workers_on_one_ledger_make_each_effect_once(engine: Engine) {
         .query_row("SELECT count(*) FROM standings WHERE state = 'applied'", [], |row| row.get(0))
         .expect("a number");
     assert_eq!(applied, i64::from(jobs));
-    // None was begun twice, and each by one of the two.
+    // Each was begun once, unless an attempt ended without an answer.
     let claims = "SELECT count(*), count(DISTINCT subject) FROM events WHERE kind = 'proposal_pending_worker'";
     let claims: (i64, i64) = ledger.query_row(claims, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("numbers");
-    assert_eq!(claims, (i64::from(jobs), i64::from(jobs)));
+    let unsettled = "SELECT count(*) FROM events WHERE kind IN ('proposal_released', 'writeback_outcome_unknown')";
+    let unsettled: i64 = ledger.query_row(unsettled, [], |row| row.get(0)).expect("a number");
+    assert_eq!((claims.0 - unsettled, claims.1), (i64::from(jobs), i64::from(jobs)));
     drop(ledger);
     verify(&workspace);
 }

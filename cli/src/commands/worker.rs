@@ -10,7 +10,7 @@ use signoff::{Error, Result};
 use super::apply::{exit, word};
 use crate::args::{Global, JsonFlag};
 use crate::output::Output;
-use crate::service::{Level, Log, told_to_stop};
+use crate::service::{Level, Log, put, told_to_stop};
 use crate::setup::{Ledger, Need, runtime};
 
 /// Workers.
@@ -99,7 +99,7 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
         }
         Report::Ended { proposal_id, result, took, next } => {
             let mut meta = json!({ "proposal_id": proposal_id, "duration_ms": took.as_secs_f64() * 1_000.0 });
-            let mut put = |key: &str, value: Value| meta[key] = value;
+            let mut put = |key: &str, value: Value| put(&mut meta, key, value);
             match next {
                 Next::Retry(after) => put("retry_in_ms", json!(after.as_secs_f64() * 1_000.0)),
                 Next::Parked => put("parked", json!(true)),

@@ -22,7 +22,7 @@ use self::outbox::{Mark, Outbox};
 use self::send::{Destination, Sender};
 use crate::args::JsonFlag;
 use crate::output::Output;
-use crate::service::{Level, Log, told_to_stop};
+use crate::service::{Level, Log, put, told_to_stop};
 
 /// The cursor is written at most so often while events go out; whatever was sent since is sent again after a crash.
 const SAVE: Duration = Duration::from_millis(200);
@@ -242,8 +242,8 @@ impl Delivery<'_> {
             Err(reason) => {
                 let tries = self.outbox.failed(event, jitter());
                 let mut meta = meta(event);
-                meta["reason"] = json!(reason);
-                meta["tries"] = json!(tries);
+                put(&mut meta, "reason", json!(reason));
+                put(&mut meta, "tries", json!(tries));
                 self.log.write(Level::Warn, "not delivered", meta);
             }
         }

@@ -13,7 +13,7 @@ use signoff::primitives::{Clock as _, Instant, Secret, SystemClock};
 use signoff::{Code, Error, Result};
 
 use super::usage;
-use crate::service::redacted;
+use crate::service::{put, redacted};
 
 /// So much of an answer's body is read, to keep the connection; the rest is not waited for.
 const ANSWER: usize = 64 * 1024;
@@ -120,9 +120,10 @@ impl Sender {
     /// The body of a request.
     pub fn payload(&self, event: &LoggedEvent, now: Instant) -> Value {
         let mut told = serde_json::to_value(event).unwrap_or(Value::Null);
-        told["event_id"] = json!(id(event));
-        told["proposal_id"] = json!(event.subject.starts_with("wrp_").then_some(&event.subject));
-        told["created_at"] = json!(event.at);
+        put(&mut told, "event_id", json!(id(event)));
+        let proposal = event.subject.starts_with("wrp_").then_some(&event.subject);
+        put(&mut told, "proposal_id", json!(proposal));
+        put(&mut told, "created_at", json!(event.at));
         json!({
             "schema_version": "synapsor.local-event-webhook.v1",
             "delivered_at": now,
