@@ -361,7 +361,7 @@ impl Runtime {
         options: &ApplyOptions,
         mut held: Held,
     ) -> Result<Applied> {
-        let mut backoff = Backoff::new(options.retry_for);
+        let mut backoff = Backoff::new(options.retry_for, &*self.ids);
         let mut unresolved = execution.unresolved;
         loop {
             execution.unresolved = unresolved;
