@@ -12,7 +12,7 @@ on_each_engine!(
     receipts_tables_are_made_by_migrate_only_or_where_the_contract_says,
     a_stand_in_for_a_secret_is_not_the_secret,
     an_attempt_that_a_crash_left_can_be_withdrawn,
-    an_executor_that_is_not_built_leaves_the_proposal_approved,
+    an_executor_without_its_variables_leaves_the_proposal_approved,
 );
 
 const WAIVE: &str = "billing.propose_late_fee_waiver";
@@ -126,14 +126,14 @@ fn a_dry_run_changes_nothing_and_looks_at_the_live_row(engine: Engine) {
     assert_eq!(workspace.json(["apply", &id]).expect(3).json()["status"], "conflict");
 }
 
-fn an_executor_that_is_not_built_leaves_the_proposal_approved(engine: Engine) {
+fn an_executor_without_its_variables_leaves_the_proposal_approved(engine: Engine) {
     let workspace = Workspace::on(engine);
     let arguments = r#"{"invoice_id":"INV-3001","amount_cents":500,"reason":"kind"}"#;
     let id = proposal_id(
         &workspace.json(["propose", "billing.propose_account_credit", "--json", arguments]).expect(0).json(),
     );
     workspace.run(["proposals", "approve", &id, "--yes"]).expect(0);
-    assert_eq!(workspace.json(["apply", &id]).expect(4).error_code(), "EXECUTOR_NOT_AVAILABLE");
+    assert_eq!(workspace.json(["apply", &id]).expect(4).error_code(), "EXECUTOR_CREDENTIAL_MISSING");
     assert_eq!(workspace.state(&id), "approved");
 }
 

@@ -367,7 +367,7 @@ impl Runtime {
         options: &ApplyOptions,
         mut claim: Claim,
     ) -> Result<Applied> {
-        let mut backoff = Backoff::new(options.retry_for);
+        let mut backoff = Backoff::new(options.retry_for, &*self.ids);
         let mut unresolved = execution.unresolved;
         loop {
             execution.unresolved = unresolved;
