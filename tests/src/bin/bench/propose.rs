@@ -77,10 +77,13 @@ fn at(in_flight: usize) {
     );
 }
 
-/// What the ledger wrote, table by table, under the event it was written with.
+/// The rows of one table, under the event they were written with.
+type Written = BTreeMap<i64, Vec<Vec<Value>>>;
+
+/// What the ledger wrote, table by table.
 struct Rows {
     schema: Vec<String>,
-    tables: Vec<(String, BTreeMap<i64, Vec<Vec<Value>>>)>,
+    tables: Vec<(String, Written)>,
 }
 
 impl Rows {
@@ -100,7 +103,7 @@ impl Rows {
                 let mut statement = ledger.prepare(&format!("SELECT * FROM {name} ORDER BY seq")).ok()?;
                 let seq = statement.column_index("seq").ok()?;
                 let width = statement.column_count();
-                let mut by_seq: BTreeMap<i64, Vec<Vec<Value>>> = BTreeMap::new();
+                let mut by_seq = Written::new();
                 let mut rows = statement.query([]).expect("rows");
                 while let Some(row) = rows.next().expect("a row") {
                     let values = (0..width).map(|index| row.get(index).expect("a value")).collect();
