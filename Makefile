@@ -59,7 +59,7 @@ NODE_MODULES := bindings-node/node_modules/.made examples/fastify-account-credit
 node-modules: $(NODE_MODULES)
 
 bindings-node: $(NODE_MODULES)
-	cd bindings-node && npm run -s build && CARGO="$(CARGO)" node scripts/native.mjs --release $(CARGO_ARGS)
+	cd bindings-node && npm run -s build && CARGO="$(CARGO)" node scripts/native.mjs --profile binding $(CARGO_ARGS)
 
 # SIGNOFF_MUTANTS makes the corpus that every language has to judge alike; SIGNOFF_BIN drives the examples as handlers.
 test-node: bindings-node

@@ -18,9 +18,10 @@ const headers = {
 };
 const rawHeaders = Object.entries(headers).flat();
 
-/** As one writes it: Standard Webhooks' signature, its time, and the body. */
 const key = Buffer.from(SECRET.slice('whsec_'.length), 'base64');
-function byHand() {
+
+/** As one writes it: Standard Webhooks' signature, its time, and the body. */
+export function checked(body, headers) {
   const [id, timestamp] = [headers['webhook-id'], headers['webhook-timestamp']];
   if (Math.abs(Date.now() / 1000 - Number(timestamp)) > 300) throw new Error('stale');
   const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest();
@@ -32,8 +33,10 @@ function byHand() {
   if (!fits) throw new Error('forged');
   const job = JSON.parse(body.toString());
   if (job.idempotency_key !== id || headers['idempotency-key'] !== id) throw new Error('mismatch');
-  return job.action;
+  return job;
 }
+
+const byHand = () => checked(body, headers).action;
 
 const perCall = (seconds) => `${(seconds * 1e6).toFixed(1)} µs`;
 

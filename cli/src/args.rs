@@ -1,9 +1,17 @@
 //! The command line as clap reads it. Unknown flags name the nearest one; `--flag=value` works everywhere.
 
+mod lists;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use lists::{
+    Activity, ActivityCommand, Events, EventsCommand, EventsTail, Evidence, EvidenceCommand, Export, ProposalsList,
+    QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
+};
 
 use crate::commands::benchmark::Benchmark;
 use crate::commands::manual::{Completions, Man};
+use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
 use crate::commands::validate::Validate;
 
@@ -36,6 +44,8 @@ pub struct Global {
 pub enum Format {
     Human,
     Json,
+    /// For `proposals export` and `replay export`: a document for people
+    Markdown,
     /// For `config validate`: a log that code scanners read
     Sarif,
 }
@@ -58,7 +68,15 @@ pub enum Command {
     Replay(Replay),
     /// List and show receipts
     Receipts(Receipts),
-    /// Verify and measure the ledger
+    /// List, show and export what agents saw
+    Evidence(Evidence),
+    /// List and show what agents asked, answered or not
+    QueryAudit(QueryAudit),
+    /// Look for anything that happened
+    Activity(Activity),
+    /// The events of the ledger as they come
+    Events(Events),
+    /// Verify, measure and tidy the ledger
     Store(Store),
     /// See whether the applications that carry changes out are there
     Doctor(Doctor),
@@ -66,6 +84,8 @@ pub enum Command {
     Writeback(Writeback),
     /// Prepare the database of an application's own handler
     Handler(Handler),
+    /// What an agent would have done, beside what a person did
+    Shadow(Shadow),
     /// Try the agent's door: call a tool, check the boundary
     Smoke(Smoke),
     /// Check a document of the protocol
@@ -193,9 +213,11 @@ pub struct Proposals {
 #[derive(Debug, Subcommand)]
 pub enum ProposalsCommand {
     /// Proposals, newest first
-    List(ProposalsList),
+    List(Box<ProposalsList>),
     /// Everything a reviewer needs
     Show(ProposalsShow),
+    /// Write a proposal to a file
+    Export(Export),
     /// Approve exactly what is shown
     Approve(Decide),
     /// Reject
@@ -204,21 +226,6 @@ pub enum ProposalsCommand {
     Cancel(Cancel),
     /// Write the job of an approved proposal, for `apply --job` elsewhere
     WritebackJob(WritebackJob),
-}
-
-#[derive(Debug, Args)]
-pub struct ProposalsList {
-    /// Only this state
-    #[arg(long, alias = "status")]
-    pub state: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub limit: u32,
-    /// Only those before this sequence number: the next page
-    #[arg(long, value_name = "SEQ")]
-    pub before: Option<u64>,
-    #[command(flatten)]
-    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -316,8 +323,12 @@ pub struct Replay {
 
 #[derive(Debug, Subcommand)]
 pub enum ReplayCommand {
+    /// Stories, newest first
+    List(Box<ReplayList>),
     /// One proposal's whole story
     Show(ReplayShow),
+    /// Write a story to a file
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -347,21 +358,9 @@ pub struct Receipts {
 #[derive(Debug, Subcommand)]
 pub enum ReceiptsCommand {
     /// Receipts, newest first
-    List(ReceiptsList),
+    List(Box<ReceiptsList>),
     /// One receipt, by its number, its hash or its proposal
     Show(ReceiptsShow),
-}
-
-#[derive(Debug, Args)]
-pub struct ReceiptsList {
-    /// Only of this proposal
-    #[arg(long, value_name = "ID")]
-    pub proposal: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub limit: u32,
-    #[command(flatten)]
-    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -384,6 +383,39 @@ pub enum StoreCommand {
     Verify(StoreVerify),
     /// Counts and sizes
     Stats(JsonFlag),
+    /// Forget what terminal proposals of long ago recorded, and keep their hashes
+    Prune(StorePrune),
+    /// Give the room of what was pruned back
+    Vacuum(JsonFlag),
+    /// Delete the ledger; its key stays
+    Reset(StoreReset),
+}
+
+#[derive(Debug, Args)]
+pub struct StorePrune {
+    /// Only proposals whose last step is longer ago, such as 90d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    /// Do it; without, it is only counted
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Who prunes [default: the user of the operating system]
+    #[arg(long)]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+#[derive(Debug, Args)]
+pub struct StoreReset {
+    /// Do it without being asked
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Give up what is pending or unresolved, too
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 #[derive(Debug, Args)]
@@ -525,7 +557,8 @@ impl Arguments {
             Command::Tools(Tools { command: ToolsCommand::Preview(flag) }) => flag.json,
             Command::Propose(_) => false,
             Command::Proposals(proposals) => match &proposals.command {
-                ProposalsCommand::List(list) => list.json.json,
+                ProposalsCommand::List(list) => list.paging.json.json,
+                ProposalsCommand::Export(export) => export.json.json,
                 ProposalsCommand::Show(show) => show.json.json,
                 ProposalsCommand::Approve(decide) | ProposalsCommand::Reject(decide) => decide.json.json,
                 ProposalsCommand::Cancel(cancel) => cancel.decide.json.json,
@@ -533,13 +566,28 @@ impl Arguments {
             },
             Command::Apply(apply) => apply.json.json,
             Command::Doctor(doctor) => doctor.json.json,
-            Command::Replay(Replay { command: ReplayCommand::Show(show) }) => show.json.json,
+            Command::Replay(replay) => match &replay.command {
+                ReplayCommand::List(list) => list.paging.json.json,
+                ReplayCommand::Show(show) => show.json.json,
+                ReplayCommand::Export(export) => export.json.json,
+            },
+            Command::Evidence(Evidence { command: EvidenceCommand::List(list) }) => list.paging.json.json,
+            Command::Evidence(Evidence { command: EvidenceCommand::Show(show) }) => show.json.json,
+            Command::Evidence(Evidence { command: EvidenceCommand::Export(export) }) => export.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::List(list) }) => list.paging.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::Show(show) }) => show.json.json,
+            Command::QueryAudit(QueryAudit { command: QueryAuditCommand::Export(export) }) => export.json.json,
+            Command::Activity(Activity { command: ActivityCommand::Search(search) }) => search.paging.json.json,
+            Command::Events(Events { command: EventsCommand::List(list) }) => list.paging.json.json,
+            Command::Events(Events { command: EventsCommand::Tail(tail) }) => tail.json.json,
             Command::Receipts(receipts) => match &receipts.command {
-                ReceiptsCommand::List(list) => list.json.json,
+                ReceiptsCommand::List(list) => list.paging.json.json,
                 ReceiptsCommand::Show(show) => show.json.json,
             },
             Command::Store(Store { command: StoreCommand::Verify(verify) }) => verify.json.json,
-            Command::Store(Store { command: StoreCommand::Stats(flag) }) => flag.json,
+            Command::Store(Store { command: StoreCommand::Stats(flag) | StoreCommand::Vacuum(flag) }) => flag.json,
+            Command::Store(Store { command: StoreCommand::Prune(prune) }) => prune.json.json,
+            Command::Store(Store { command: StoreCommand::Reset(reset) }) => reset.json.json,
             Command::Writeback(writeback) => match &writeback.command {
                 WritebackCommand::Migrate(migrate) => migrate.json.json,
                 WritebackCommand::Doctor(doctor) => doctor.json.json,
@@ -550,6 +598,7 @@ impl Arguments {
             Command::Handler(Handler { command: HandlerCommand::Migration(migration) }) => migration.json.json,
             Command::Smoke(Smoke { command: SmokeCommand::Boundary(flag) }) => flag.json,
             Command::Smoke(Smoke { command: SmokeCommand::Call(_) }) => false,
+            Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,

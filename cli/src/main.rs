@@ -4,16 +4,22 @@ mod args;
 mod commands;
 mod output;
 mod setup;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command, Config, ConfigCommand, Format};
+use crate::args::{
+    Arguments, Command, Config, ConfigCommand, Format, Proposals, ProposalsCommand, Replay, ReplayCommand,
+};
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return usage(&refused),
+    };
     let mut output = Output::new(arguments.json());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
@@ -29,13 +35,44 @@ fn main() -> ExitCode {
     }
 }
 
+/// What clap refused: in its own words for people, and as an error with its code for programs.
+fn usage(refused: &clap::Error) -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let carries_input = words.iter().any(|word| word == "propose");
+    let wanted = words.iter().any(|word| word == "--format=json" || (word == "--json" && !carries_input))
+        || words.windows(2).any(|pair| matches!(pair, [flag, form] if flag == "--format" && form == "json"));
+    let code = u8::try_from(refused.exit_code()).unwrap_or(2);
+    if code != 0 && wanted {
+        let text = refused.to_string();
+        let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
+        let (problem, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+        let hint = rest.lines().map(str::trim).find(|line| line.starts_with("tip:")).unwrap_or("see --help");
+        let problem = problem.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        let error = signoff::Error::new(signoff::Code::Usage).with("problem", problem);
+        Output::new(true).error(&error.with("hint", hint.trim_start_matches("tip: ")));
+    } else {
+        // A reader that went away is not an error.
+        let _ = refused.print();
+    }
+    ExitCode::from(code)
+}
+
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
     let scanned = matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
-    if global.format == Format::Sarif && !scanned {
-        return Err(signoff::Error::new(signoff::Code::Usage)
-            .with("problem", "--format sarif is for `signoff config validate`")
-            .with("hint", "use --format json"));
+    let told = matches!(
+        &arguments.command,
+        Command::Proposals(Proposals { command: ProposalsCommand::Export(_) })
+            | Command::Replay(Replay { command: ReplayCommand::Export(_) })
+    );
+    let misplaced = match global.format {
+        Format::Sarif if !scanned => Some("--format sarif is for `signoff config validate`"),
+        Format::Markdown if !told => Some("--format markdown is for `signoff proposals export` and `replay export`"),
+        _ => None,
+    };
+    if let Some(problem) = misplaced {
+        let usage = signoff::Error::new(signoff::Code::Usage).with("problem", problem);
+        return Err(usage.with("hint", "use --format json"));
     }
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(demo, output).await,
@@ -46,8 +83,13 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Apply(apply) => commands::apply::run(global, apply, output).await,
         Command::Replay(replay) => commands::replay::run(global, replay, output).await,
         Command::Receipts(receipts) => commands::receipts::run(global, receipts, output).await,
+        Command::Evidence(evidence) => commands::evidence::run(global, evidence, output).await,
+        Command::QueryAudit(audit) => commands::query_audit::run(global, audit, output).await,
+        Command::Activity(activity) => commands::activity::run(global, activity, output).await,
+        Command::Events(events) => commands::events::run(global, events, output).await,
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
+        Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),

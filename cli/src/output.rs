@@ -1,7 +1,9 @@
 //! Answers on standard output, everything else on standard error. A reader that went away is not an error.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use signoff::Error;
@@ -10,12 +12,13 @@ use signoff::Error;
 pub struct Output {
     json: bool,
     colour: bool,
+    closed: bool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour }
+        Self { json, colour, closed: false }
     }
 
     /// Is the answer for a program?
@@ -36,31 +39,42 @@ impl Output {
     /// A line of a human answer; nothing in JSON.
     pub fn line(&mut self, text: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+            self.put(&format!("{}\n", text.as_ref()));
         }
+    }
+
+    /// Writes an answer as it stands, to people and programs alike.
+    pub fn text(&mut self, text: &str) {
+        self.put(text);
+    }
+
+    /// One answer of many, on a line of its own; nothing for humans.
+    pub fn json_line(&mut self, value: &impl Serialize) {
+        if self.json {
+            self.put(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+        }
+    }
+
+    /// Nobody reads the answers any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn put(&mut self, text: &str) {
+        let mut stdout = std::io::stdout();
+        self.closed |= stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
     }
 
     /// The answer of a program; nothing for humans.
     pub fn value(&mut self, value: &impl Serialize) {
         if self.json {
-            let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            let _ = writeln!(std::io::stdout(), "{text}");
+            self.put(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
         }
     }
 
     /// Something a person should know, beside the answer.
     pub fn warn(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stderr(), "warning: {}", text.as_ref());
-    }
-
-    /// How far a long work is, on a terminal only.
-    pub fn progress(label: &str, done: u64, all: u64) {
-        let mut stderr = std::io::stderr();
-        if stderr.is_terminal() && all > 0 {
-            let filled = usize::try_from(done.saturating_mul(30) / all).unwrap_or(30).min(30);
-            let end = if done >= all { "\n" } else { "" };
-            let _ = write!(stderr, "\r{label} [{}{}] {done}/{all}{end}", "#".repeat(filled), " ".repeat(30 - filled));
-        }
     }
 
     pub fn error(&mut self, error: &Error) {
@@ -92,5 +106,60 @@ impl Output {
 
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// How far a long work is: a bar on a terminal, nothing elsewhere. Work that is done at once shows none.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    pub fn begin(label: &'static str, what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {human_pos}/{human_len} {msg} {eta}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(label);
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    /// What the work tells how far it is.
+    pub fn teller(&self) -> Box<dyn FnMut(u64, u64) + Send> {
+        let (bar, begun) = (self.0.clone(), self.0.elapsed());
+        Box::new(move |done, all| {
+            if bar.elapsed().saturating_sub(begun) > Duration::from_millis(300) {
+                bar.set_length(all);
+                bar.set_position(done);
+            }
+        })
+    }
+
+    /// Takes the bar away.
+    pub fn end(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Waits until nobody reads standard output any more, looking every so often.
+pub async fn reader_gone(every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        #[cfg(unix)]
+        {
+            use rustix::event::{PollFd, PollFlags, Timespec, poll};
+            let stdout = std::io::stdout();
+            let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // Asked for nothing, it tells of errors and of a reader that hung up.
+            if poll(&mut asked, Some(&now)).is_ok_and(|found| found > 0) {
+                return;
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod library;
 pub mod mutants;
 pub mod pages;
 pub mod pooler;
+pub mod scale;
 pub mod shop;
 pub mod source;
 mod workspace;

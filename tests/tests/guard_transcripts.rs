@@ -125,7 +125,10 @@ fn every_vector_is_played_as_written() {
                 exchange.expect = step;
             }
             vector.outcome = outcome;
-            std::fs::write(&path, serde_json::to_string_pretty(&vector).unwrap() + "\n").unwrap();
+            // Moved into place: the other tests of this file read it at the same time.
+            let written = path.with_extension("new");
+            std::fs::write(&written, serde_json::to_string_pretty(&vector).unwrap() + "\n").unwrap();
+            std::fs::rename(written, &path).unwrap();
         } else {
             for (index, (exchange, step)) in vector.exchange.iter().zip(&steps).enumerate() {
                 if exchange.expect != *step {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use signoff::contract::Contract;
 use signoff::database::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use signoff::guard::{Dialect, GuardJob, Outcome, ReceiptTable};
-use signoff::ledger::ProposalFilter;
+use signoff::ledger::{Filter, PageRequest};
 use signoff::primitives::{Clock, Instant, Redactor};
 use signoff::protocol::State;
 use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Seen};
@@ -300,13 +300,9 @@ async fn one_open_proposal_per_object(engine: Engine) {
     let second = house.propose("INV-1", "kind").await.unwrap();
     assert_ne!(second.proposal_id, first.proposal_id);
     assert_eq!(house.state(&first).await, State::Canceled);
-    let open = house
-        .runtime
-        .ledger()
-        .list(ProposalFilter { state: Some(State::PendingReview), ..Default::default() })
-        .await
-        .unwrap();
-    assert_eq!(open.len(), 1);
+    let pending = Filter { state: Some(State::PendingReview), ..Filter::default() };
+    let open = house.runtime.proposals(&pending, &PageRequest::default()).await.unwrap();
+    assert_eq!(open.items.len(), 1);
     house.verify().await;
 }
 

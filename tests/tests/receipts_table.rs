@@ -239,6 +239,18 @@ async fn the_record_cannot_be_moved_by_hand() {
 async fn a_ledger_of_the_format_before_is_brought_up_to_date() {
     let workspace = Workspace::new();
     workspace.approved("INV-3001", "kind");
+    let back_to_2 = "DROP TABLE terms; DROP TABLE blocks; DROP TABLE prunings; DROP TABLE pruned;
+        UPDATE chain SET created_at = substr(created_at, 1, instr(created_at, ' ') - 1); PRAGMA user_version = 2";
+    let format = || -> u32 {
+        workspace.intruder("ledger.db").pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    workspace.intruder("ledger.db").execute_batch(back_to_2).unwrap();
+    // Whoever has another key brings nothing up to date, and breaks nothing.
+    let other = workspace.command().env("SIGNOFF_LEDGER_KEY", "ab".repeat(32)).args(["store", "verify"]).output();
+    assert_eq!((other.unwrap().status.code(), format()), (Some(4), 2));
+    workspace.run(["store", "verify"]).expect(0);
+    assert_eq!(format(), 3);
+    workspace.intruder("ledger.db").execute_batch(back_to_2).unwrap();
     workspace.intruder("ledger.db").execute_batch("DROP TABLE receipt_tables; PRAGMA user_version = 1").unwrap();
     workspace.run(["store", "verify"]).expect(0);
     workspace.run(["apply", "latest"]).expect(0);

@@ -20,7 +20,7 @@ on_each_engine!(
 );
 
 /// The columns that an event covers, restated here: the intruder knows the format.
-const COVERED: [(&str, &str); 7] = [
+const COVERED: [(&str, &str); 8] = [
     ("proposals", "proposal_id, document, facts"),
     ("evidence", "evidence_id, document"),
     ("query_audit", "document"),
@@ -28,6 +28,7 @@ const COVERED: [(&str, &str); 7] = [
     ("writeback_jobs", "document"),
     ("receipts", "document, details"),
     ("receipt_tables", "source, document"),
+    ("prunings", "document"),
 ];
 
 /// Makes every unkeyed digest anew: proposal hashes, the decision's copy of them, event hashes, the head.

@@ -1,16 +1,22 @@
 //! One file per command.
 
+pub mod activity;
 pub mod apply;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod events;
+pub mod evidence;
+pub mod export;
 pub mod handler;
 pub mod manual;
 pub mod proposals;
 pub mod propose;
+pub mod query_audit;
 pub mod receipts;
 pub mod replay;
+pub mod shadow;
 pub mod shown;
 pub mod smoke;
 pub mod store;
@@ -18,14 +24,18 @@ pub mod tools;
 pub mod validate;
 pub mod writeback;
 
-use signoff::ledger::{ProposalFilter, ProposalSummary};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use signoff::ledger::{Filter, Page, PageRequest, ProposalSummary};
 use signoff::protocol::State;
 use signoff::{Code, Error, Result, Runtime};
 
+use crate::output::Output;
+
 /// The newest proposal, of one state if asked.
 pub async fn latest(runtime: &Runtime, state: Option<State>) -> Result<ProposalSummary> {
-    let filter = ProposalFilter { state, limit: 1, ..ProposalFilter::default() };
-    let found = runtime.ledger().list(filter).await?.into_iter().next();
+    let filter = Filter { state, ..Filter::default() };
+    let found = runtime.proposals(&filter, &PageRequest::first(1)).await?.items.into_iter().next();
     found.ok_or_else(|| match state {
         Some(state) => Error::new(Code::Usage)
             .with("problem", format!("no proposal is {state}"))
@@ -34,7 +44,25 @@ pub async fn latest(runtime: &Runtime, state: Option<State>) -> Result<ProposalS
     })
 }
 
-/// An id, with `latest` resolved to the newest proposal of all.
+/// A proposal's whole id: of `latest` the newest of all, of the beginning of one the one that begins so.
 pub async fn resolve(runtime: &Runtime, id: &str) -> Result<String> {
-    if id == "latest" { Ok(latest(runtime, None).await?.proposal_id) } else { Ok(id.to_owned()) }
+    if id == "latest" { Ok(latest(runtime, None).await?.proposal_id) } else { runtime.proposal_named(id).await }
+}
+
+/// A page for a program: its items under the list's name, and where the next one begins.
+fn answer_page<T: Serialize>(name: &str, page: &Page<T>, output: &mut Output) {
+    let mut answer = Map::new();
+    answer.insert(name.to_owned(), serde_json::to_value(&page.items).unwrap_or(Value::Null));
+    answer.insert("next_cursor".to_owned(), serde_json::to_value(page.next).unwrap_or(Value::Null));
+    output.value(&answer);
+    if page.items.is_empty() {
+        output.line(format!("no {}", name.replace('_', " ")));
+    }
+}
+
+/// How to go on, for people.
+fn tell_next<T>(page: &Page<T>, output: &mut Output) {
+    if let Some(next) = page.next {
+        output.line(format!("more: --cursor {next}"));
+    }
 }

@@ -1,14 +1,14 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use signoff::error::printable;
-use signoff::ledger::{ProposalFilter, ProposalRecord};
+use signoff::ledger::{Filter, PageRequest, ProposalRecord};
 use signoff::protocol::State;
 use signoff::runtime::{ApplyOptions, Approver, Seen};
 use signoff::{Code, Error, Result, Runtime};
 
-use super::{latest, resolve, shown};
+use super::{answer_page, export, latest, resolve, shown, tell_next};
 use crate::args::{Decide, Global, Proposals, ProposalsCommand, ProposalsList, WritebackJob};
 use crate::output::Output;
 use crate::setup::{Ledger, Need, operator, runtime};
@@ -24,6 +24,7 @@ pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) ->
             shown::proposal(&record, output);
             Ok(0)
         }
+        ProposalsCommand::Export(wanted) => export::proposal(global, &runtime, wanted, output).await,
         ProposalsCommand::Approve(decision) => decide(&runtime, Verdict::Approve, decision, output).await,
         ProposalsCommand::Reject(decision) => decide(&runtime, Verdict::Reject, decision, output).await,
         ProposalsCommand::Cancel(cancel) => {
@@ -35,31 +36,10 @@ pub async fn run(global: &Global, proposals: &Proposals, output: &mut Output) ->
 }
 
 async fn list(runtime: &Runtime, arguments: &ProposalsList, output: &mut Output) -> Result<u8> {
-    let state = match &arguments.state {
-        None => None,
-        Some(word) => Some(State::parse(word).ok_or_else(|| {
-            let words = State::ALL.iter().map(|state| state.as_str());
-            let nearest = signoff::error::nearest(word, words.clone()).map(|word| format!("did you mean {word}?"));
-            let hint = nearest.unwrap_or_else(|| words.collect::<Vec<_>>().join(", "));
-            Error::new(Code::Usage).with("problem", format!("`{word}` is not a state")).with("hint", hint)
-        })?),
-    };
-    let filter = ProposalFilter { state, before_seq: arguments.before, limit: arguments.limit };
-    let found = runtime.ledger().list(filter).await?;
-    output.value(&json!({ "proposals": found, "next_before": found.last().map(|summary| summary.seq) }));
-    if found.is_empty() {
-        output.line("no proposals");
-    }
-    for summary in &found {
-        let object = format!("{} {}", printable(&summary.business_object), printable(&summary.object_id));
-        output.line(format!(
-            "{:<15} {}  {}  {}",
-            summary.state,
-            summary.proposal_id,
-            printable(&summary.action),
-            object
-        ));
-    }
+    let page = runtime.proposals(&arguments.filter()?, &arguments.paging.request()?).await?;
+    answer_page("proposals", &page, output);
+    shown::summaries(&page.items, output);
+    tell_next(&page, output);
     Ok(0)
 }
 
@@ -107,8 +87,11 @@ async fn decide(runtime: &Runtime, verdict: Verdict, arguments: &Decide, output:
         return Err(usage.with("hint", "add --reason \"…\""));
     }
     let by_name = arguments.id != "latest";
-    let id =
-        if by_name { arguments.id.clone() } else { latest(runtime, Some(State::PendingReview)).await?.proposal_id };
+    let id = if by_name {
+        runtime.proposal_named(&arguments.id).await?
+    } else {
+        latest(runtime, Some(State::PendingReview)).await?.proposal_id
+    };
     let record = runtime.show(&id).await?;
     if !by_name || !arguments.yes {
         shown::proposal(&record, output);
@@ -162,8 +145,8 @@ async fn confirm(
         if by_name || arguments.hash.is_some() {
             return Ok(());
         }
-        let filter = ProposalFilter { state: Some(State::PendingReview), limit: 2, ..ProposalFilter::default() };
-        if runtime.ledger().list(filter).await?.len() == 1 {
+        let filter = Filter { state: Some(State::PendingReview), ..Filter::default() };
+        if runtime.proposals(&filter, &PageRequest::first(2)).await?.items.len() == 1 {
             return Ok(());
         }
         let what = format!("{} latest, with several proposals pending,", verdict.verb());
@@ -194,7 +177,12 @@ fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
 }
 
 fn answer(record: &ProposalRecord, output: &mut Output) {
-    output.value(&json!({
+    output.value(&document(record));
+}
+
+/// A proposal for programs.
+pub fn document(record: &ProposalRecord) -> Value {
+    json!({
         "proposal_id": record.id(),
         "state": record.state,
         "proposal_hash": record.hash(),
@@ -204,5 +192,5 @@ fn answer(record: &ProposalRecord, output: &mut Output) {
         "decisions": record.decisions,
         "events": record.events,
         "receipts": record.receipts,
-    }));
+    })
 }

@@ -3,7 +3,7 @@ use signoff::error::printable;
 use signoff::protocol::ReceiptStatus;
 use signoff::runtime::Replay as Story;
 
-use super::{resolve, shown};
+use super::{answer_page, export, resolve, shown, tell_next};
 use crate::args::{Global, Replay, ReplayCommand, ReplayShow};
 use crate::output::Output;
 use crate::setup::{Ledger, Need, runtime};
@@ -11,6 +11,18 @@ use crate::setup::{Ledger, Need, runtime};
 pub async fn run(global: &Global, replay: &Replay, output: &mut Output) -> Result<u8> {
     match &replay.command {
         ReplayCommand::Show(arguments) => show(global, arguments, output).await,
+        ReplayCommand::List(list) => {
+            let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
+            let page = runtime.replays(&list.filter()?, &list.paging.request()?).await?;
+            answer_page("replays", &page, output);
+            shown::summaries(page.items.iter().map(|story| &story.proposal), output);
+            tell_next(&page, output);
+            Ok(0)
+        }
+        ReplayCommand::Export(wanted) => {
+            let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
+            export::replay(global, &runtime, wanted, output).await
+        }
     }
 }
 
@@ -21,7 +33,7 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
     let story = runtime.replay(&id).await?;
     output.value(&story);
     if !output.is_json() {
-        let record = runtime.show(id.strip_prefix("replay_").unwrap_or(&id)).await?;
+        let record = runtime.show(&id).await?;
         output.line(format!("{} {}", output.strong("Replay"), story.replay_id));
         output.line("What happened:");
         for (number, event) in story.events.iter().enumerate() {
@@ -43,7 +55,7 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
             let text = serde_json::to_string_pretty(&story).unwrap_or_default();
             output.line(text);
         } else {
-            output.line(format!("More detail: signoff replay show {} --details", record.id()));
+            output.line(format!("More: signoff replay show {} --details", record.id()));
         }
     }
     Ok(0)
@@ -60,7 +72,8 @@ fn writeback(story: &Story, output: &mut Output) {
             ReceiptStatus::Failed => "failed",
             ReceiptStatus::Canceled => "canceled: it never lands",
         };
-        output.line(format!("  {status} ({} rows), receipt {}", receipt.rows_affected, receipt.receipt_hash));
+        output.line(format!("  {status} ({} rows), receipt", receipt.rows_affected));
+        output.line(format!("  {}", receipt.receipt_hash));
     }
     if story.receipts.is_empty() {
         output.line(format!("  none: the proposal is {}", story.state));

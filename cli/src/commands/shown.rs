@@ -1,11 +1,12 @@
 //! What people look at: a proposal with its exact diff, at 80 columns.
 
 use signoff::error::{printable, quoted};
-use signoff::ledger::ProposalRecord;
+use signoff::ledger::{ProposalRecord, ProposalSummary};
 use signoff::primitives::{Scalar, compare_decimals};
 use signoff::protocol::{ChangeSet, State};
 
 use crate::output::Output;
+use crate::table;
 
 /// The exact diff, a column a line.
 pub fn diff(set: &ChangeSet, output: &mut Output) {
@@ -85,5 +86,23 @@ fn expires(record: &ProposalRecord) -> String {
         (State::PendingReview | State::Approved, Some(end)) => end.to_string(),
         (State::PendingReview | State::Approved, None) => "never".to_owned(),
         _ => "-".to_owned(),
+    }
+}
+
+/// Proposals, one a line.
+pub fn summaries<'a>(found: impl IntoIterator<Item = &'a ProposalSummary>, output: &mut Output) {
+    let row = |summary: &ProposalSummary| {
+        let object = format!("{}:{}", printable(&summary.business_object), printable(&summary.object_id));
+        [
+            table::short(&summary.proposal_id),
+            summary.state.to_string(),
+            table::minute(&summary.created_at),
+            object,
+            printable(&summary.action),
+        ]
+    };
+    let rows: Vec<_> = found.into_iter().map(row).collect();
+    if !rows.is_empty() {
+        table::print(["PROPOSAL", "STATE", "CREATED", "OBJECT", "CAPABILITY"], &rows, output);
     }
 }

@@ -197,6 +197,7 @@ mod tests {
         for (old, new) in [
             ("\"engine\": \"postgres\",", "\"ssl\": { \"ca\": [1, \"}\"] },\n      \"engine\": \"postgres\","),
             ("\"write_url_env\": \"SHOP_WRITE_URL\"", "\"write_url_env\": \"SHOP_WRITE_URL\",\n      \"ssl\": true"),
+            ("\"type\": \"number\",", "\"max_length\": 4, \"type\": \"number\","),
             ("[\"id\", \"name\"]", "[\"id\", \"id\", \"name\", \"name\"]"),
             ("\"kind\": \"read\",", "\"kind\": \"read\",\n      \"max_rows\": 5,\n      \"evidence\": \"none\","),
             ("{ \"required_role\": \"support_lead\" }", "{ \"required_role\": \"support_lead\", \"mode\": \"auto\" }"),
@@ -205,6 +206,11 @@ mod tests {
             assert_ne!(text, EXAMPLE);
             let migration = Contract::migrate(&text);
             assert_eq!(migration.diagnostics, [], "{new}");
+            if let Ok((before, _)) = Contract::parse(&text) {
+                let after = Contract::parse(&migration.text).unwrap().0;
+                let name = "shop.propose_refund";
+                assert_eq!(before.authority_of(name), after.authority_of(name), "{new}");
+            }
             assert_eq!(migration.text.replace(", \"mode\": \"human\"", ""), EXAMPLE, "{new}: {:?}", migration.changes);
             assert_eq!(Contract::migrate(&migration.text).changes, []);
         }

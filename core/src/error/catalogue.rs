@@ -186,6 +186,12 @@ catalogue! {
     ProposalHashMismatch = "PROPOSAL_HASH_MISMATCH", Operator, 409, Refused, once, "the hash given for `{proposal}` is not the hash of what is stored", "look at the proposal again and decide on what it shows now";
     ProposalVersionMismatch = "PROPOSAL_VERSION_MISMATCH", Operator, 409, Refused, once, "proposal `{proposal}` has version {stored}, not {given}";
     ReceiptNotFound = "RECEIPT_NOT_FOUND", Operator, 404, Failed, once, "no receipt `{receipt}` in this ledger", "`signoff receipts list` shows what there is";
+    EvidenceNotFound = "EVIDENCE_NOT_FOUND", Operator, 404, Failed, once, "no evidence `{evidence}` in this ledger", "`signoff evidence list` shows what there is";
+    AuditNotFound = "QUERY_AUDIT_NOT_FOUND", Operator, 404, Failed, once, "no query audit `{audit}` in this ledger", "`signoff query-audit list` shows what there is";
+    IdAmbiguous = "ID_AMBIGUOUS", Operator, 409, Usage, once, "`{id}` is the beginning of several ids, among them {first} and {second}", "give more of it";
+    FilterUnknown = "FILTER_UNKNOWN", Operator, 400, Usage, once, "the list of {list} has no filter `{filter}`", "it has: {known}";
+    CursorInvalid = "CURSOR_INVALID", Operator, 400, Usage, once, "`{cursor}` is not a cursor of this list", "take the one that the page before answered";
+    ProposalPruned = "PROPOSAL_PRUNED", Operator, 410, Refused, once, "proposal `{proposal}` was pruned: only its hashes are kept", "`signoff events tail --proposal {proposal}` shows what is left of it";
     JobDiffers = "WRITEBACK_JOB_DIFFERS", Operator, 409, Refused, once, "the job says another {field} than the proposal that was approved; nothing was run";
     LeaseExpired = "WRITEBACK_LEASE_EXPIRED", Operator, 409, Refused, once, "the job's lease ended at {at}", "apply the proposal by its id: the job is derived anew";
     TransitionNotAllowed = "TRANSITION_NOT_ALLOWED", Operator, 409, Refused, once, "event {event} does not apply to a proposal that is {state}";
@@ -193,6 +199,8 @@ catalogue! {
     ActorInvalid = "ACTOR_INVALID", Operator, 400, Usage, once, "{what} needs a name: not empty, without control characters, not a credential";
     SelfApproval = "SELF_APPROVAL", Operator, 403, Refused, once, "`{actor}` proposed this change and cannot approve it", "somebody else has to decide; a terminal takes --actor";
     ShadowWritebackDisabled = "SHADOW_WRITEBACK_DISABLED", Operator, 409, Refused, once, "`{proposal}` is a shadow proposal: it is compared, never approved or applied";
+    NotShadowProposal = "NOT_SHADOW_PROPOSAL", Operator, 409, Refused, once, "`{proposal}` is no shadow proposal: it is decided, not compared", "mode `shadow` in the contract makes them";
+    HumanPatchInvalid = "HUMAN_PATCH_INVALID", Operator, 400, Usage, once, "the patch is not what a person did: {problem}", "a JSON object of columns and the values they were given, such as {example}";
     ReadOnlyWritebackDisabled = "READ_ONLY_WRITEBACK_DISABLED", Operator, 409, Refused, once, "the contract's mode does not allow writing back";
     ContractChanged = "CONTRACT_CHANGED", Operator, 409, Refused, once, "capability `{capability}` is not the one that `{proposal}` was proposed under", "propose again under the present contract";
     AttemptInFlight = "ATTEMPT_IN_FLIGHT", Operator, 409, Failed, again, "an attempt to apply `{proposal}` has not ended", "wait for it, take it over with `apply {proposal} --resume`, or withdraw it with `proposals cancel {proposal} --resume`";
@@ -213,6 +221,8 @@ catalogue! {
     LedgerNotFound = "LEDGER_NOT_FOUND", Operator, 404, Failed, once, "no ledger at {path}", "name it with --store; `signoff propose` makes one";
     LedgerUnavailable = "LEDGER_UNAVAILABLE", Operator, 503, Failed, again, "the ledger at {path} cannot be used: {reason}";
     LedgerBusy = "LEDGER_BUSY", Operator, 503, Failed, again, "the ledger at {path} stayed locked for 30 seconds";
+    LedgerHeld = "LEDGER_HELD", Operator, 409, Refused, once, "the ledger at {path} is held by {holder}", "stop that process first, or name another ledger with --store";
+    LedgerOpenWork = "LEDGER_OPEN_WORK", Operator, 409, Refused, once, "the ledger at {path} has {work}", "decide, apply or cancel it first; `--force` gives it up, and what became of an unresolved change is then known to its source alone";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";
     LedgerFormatUnknown = "LEDGER_FORMAT_UNKNOWN", Operator, 500, Refused, once, "the ledger has format {found}; this build knows up to {known}", "use a newer signoff";
     LedgerTampered = "LEDGER_TAMPERED", Operator, 409, Refused, once, "the ledger does not verify at {at}: {problem}", "`signoff store verify` names the first broken event; restore a copy that verifies";

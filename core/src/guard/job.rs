@@ -85,7 +85,8 @@ pub struct GuardJob {
     /// The storage class of each value in `before`, where the engine has classes.
     #[serde(default)]
     pub classes: BTreeMap<Identifier, String>,
-    /// The declared type of each column read.
+    /// The declared type of each column read. With [`Effect::Author`] on Postgres: as the catalogue had them the last time,
+    /// if it was asked before; the guard proves them, and asks again where they are others.
     #[serde(default)]
     pub types: BTreeMap<Identifier, ColumnType>,
     /// What to write.

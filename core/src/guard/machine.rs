@@ -17,6 +17,9 @@ mod author;
 
 /// How often a transaction that lost a race before its effect is tried again.
 const RETRIES: u32 = 5;
+/// How long the guard waits for a lock, in milliseconds; and how long it takes to find out whose lock that was.
+pub(super) const PATIENCE: u32 = 2_000;
+const SECOND_LOOK: u32 = 100;
 
 /// What the adapter does next, on the one connection of this guard.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +181,10 @@ pub struct Guard {
     effect_ran: bool,
     /// Statements go out together where the engine can run them so.
     together: bool,
+    /// They were refused together, not for what they found.
+    refused: bool,
+    /// A lock was waited for already, and it did not tell whose.
+    waited: bool,
     previous_version: Option<Scalar>,
     /// The row that the settings statement answered.
     session: Vec<Option<String>>,
@@ -208,7 +215,7 @@ impl Guard {
         }
         let fingerprint = job.fingerprint()?;
         let together = job.dialect.combines()
-            && job.effect == Effect::Update
+            && (job.effect == Effect::Update || !job.types.is_empty())
             && matches!(job.purpose, Purpose::Apply | Purpose::DryRun);
         let begin = Step::Begin(statements::begin(&job, together));
         let guard = Self {
@@ -219,6 +226,8 @@ impl Guard {
             attempts: 0,
             effect_ran: false,
             together,
+            refused: false,
+            waited: false,
             previous_version: None,
             session: Vec::new(),
             locked: Columns::new(),
@@ -231,6 +240,12 @@ impl Guard {
     #[must_use]
     pub fn job(&self) -> &GuardJob {
         &self.job
+    }
+
+    /// Did statements go out together, and were they refused so?
+    #[cfg(feature = "handler")]
+    pub(crate) fn together(&self) -> (bool, bool) {
+        (self.together, self.refused)
     }
 
     /// The job's fingerprint.
@@ -257,8 +272,10 @@ impl Guard {
     fn advance(&mut self, state: State, reply: Reply) -> Result<Step> {
         match (state, reply) {
             // 1 begin
-            (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings() {
-                Some(sql) if self.author() => self.run(State::Settings, Statement::plain(sql + &self.describe())),
+            (State::Begin, Reply::Ran { .. }) => Ok(match self.job.dialect.settings_waiting(self.patience()) {
+                Some(sql) if self.author() && !self.together => {
+                    self.run(State::Settings, Statement::plain(sql + &self.describe()))
+                }
                 _ => self.claim(),
             }),
             (State::Begin, Reply::Failed(Failure::Serialization)) => Ok(self.again()),
@@ -296,8 +313,12 @@ impl Guard {
                     | Failure::Other,
                 ),
             ) => {
-                self.together = false;
-                Ok(self.roll_back(Ending::Again))
+                self.refused = true;
+                Ok(self.alone())
+            }
+            (State::ClaimAndLock, Reply::Failed(Failure::Busy)) if self.author() => {
+                self.waited = true;
+                Ok(self.alone())
             }
             // 3 the key was used before
             (State::Lookup, Reply::Ran { rows, .. }) => {
@@ -327,10 +348,7 @@ impl Guard {
             },
             (State::Constraints, Reply::Ran { .. }) => Ok(self.run(State::Reread, statements::reread(&self.job))),
             // A deferred constraint may hold only when the last trigger has run, and a rule may have no answer to RETURNING.
-            (State::Update, Reply::Failed(Failure::Rejected | Failure::Other)) if self.together => {
-                self.together = false;
-                Ok(self.roll_back(Ending::Again))
-            }
+            (State::Update, Reply::Failed(Failure::Rejected | Failure::Other)) if self.together => Ok(self.alone()),
             (State::Restore, Reply::Ran { .. }) => Ok(self.mark()),
             (State::Mark, Reply::Ran { .. }) => Ok(self.call_author()),
             (State::Effect, Reply::Effect { rows_affected, new_version, details }) => {
@@ -375,6 +393,7 @@ impl Guard {
             (State::Rollback(Ending::Record), _) => {
                 // A new transaction without an effect: losing a race is harmless again.
                 self.effect_ran = false;
+                (self.together, self.waited) = (false, false);
                 self.state = State::Begin;
                 Ok(Step::Begin(statements::begin(&self.job, self.together)))
             }
@@ -392,7 +411,8 @@ impl Guard {
 
     fn claim(&mut self) -> Step {
         if self.together {
-            self.run(State::ClaimAndLock, statements::claim_and_lock(&self.job, &self.fingerprint))
+            let both = if self.author() { statements::claim_lock_and_restore } else { statements::claim_and_lock };
+            self.run(State::ClaimAndLock, both(&self.job, &self.fingerprint))
         } else {
             self.run(State::Claim, statements::claim(&self.job, &self.fingerprint))
         }
@@ -403,7 +423,16 @@ impl Guard {
         if !free {
             return Ok(self.run(State::Lookup, statements::lookup(&self.job)));
         }
-        let live = present(rows);
+        let mut live = present(rows);
+        if self.author() {
+            if live.is_empty() || live.len() < rows.len() {
+                // No row, or not of these types: whoever asks for them anew can tell.
+                return Ok(self.alone());
+            }
+            // After the columns stands what gave the session its own settings back.
+            live.iter_mut().for_each(|row| row.truncate(row.len().saturating_sub(1)));
+            return self.compared(&live);
+        }
         if live.is_empty() {
             // It was looked for as of a moment before the wait for the key: only a look of its own can say that it is gone.
             return Ok(self.run(State::Lock, statements::lock(&self.job)));
@@ -495,8 +524,8 @@ impl Guard {
                 Effect::Update => self.run(State::Update, statements::update(&self.job, self.together)),
                 // The author's function runs in the author's own session: nothing of ours is set in it.
                 Effect::Author => match self.job.dialect.restore(&self.session) {
-                    Some((sql, params)) => self.run(State::Restore, Statement { sql, params }),
-                    None => self.mark(),
+                    Some((sql, params)) if !self.together => self.run(State::Restore, Statement { sql, params }),
+                    _ => self.mark(),
                 },
             }),
         }
@@ -598,6 +627,13 @@ impl Guard {
     fn roll_back(&mut self, ending: Ending) -> Step {
         self.state = State::Rollback(ending);
         Step::Rollback
+    }
+
+    /// Try again one by one: what was refused together did not say which of it was.
+    fn alone(&mut self) -> Step {
+        self.together = false;
+        self.forget_types();
+        self.roll_back(Ending::Again)
     }
 
     /// Try again, unless it was tried often enough.

@@ -41,12 +41,16 @@ pub(super) fn begin(job: &GuardJob, together: bool) -> Statement {
 
 /// Takes the key, unless it is taken: then it changes nothing.
 pub(super) fn claim(job: &GuardJob, fingerprint: &Digest) -> Statement {
+    claim_as(job, fingerprint, "'in_progress'".to_owned())
+}
+
+fn claim_as(job: &GuardJob, fingerprint: &Digest, status: String) -> Statement {
     let d = job.dialect;
     let p = |n| d.placeholder(n);
     let sql = format!(
         "INSERT INTO {} (tenant_id, idempotency_key, job_id, proposal_id, fingerprint, status, created_at) {} ON CONFLICT DO NOTHING",
         job.receipts.sql(),
-        d.claim_values(&job.receipts, [p(1), p(2), p(3), p(4), p(5), "'in_progress'".to_owned(), d.timestamp(6)]),
+        d.claim_values(&job.receipts, [p(1), p(2), p(3), p(4), p(5), status, d.timestamp(6)]),
     );
     let params = [
         &job.tenant_id,
@@ -73,6 +77,29 @@ pub(super) fn claim_and_lock(job: &GuardJob, fingerprint: &Digest) -> Statement 
         table(job),
         job.dialect.lock_clause(),
         job.dialect.durable(),
+    );
+    Statement { sql, params }
+}
+
+/// [`claim_and_lock`] for an author's function on Postgres, when the columns' types are remembered: it sets what it needs,
+/// and gives the session its own settings back before it answers. What comes first is not left to the planner: the claim
+/// needs a value of the session, the row needs the claim, and what gives back needs the rows. `true` before the values
+/// says that there is a row *and* that the types are those remembered.
+pub(super) fn claim_lock_and_restore(job: &GuardJob, fingerprint: &Digest) -> Statement {
+    let columns: Vec<Identifier> = job.compared().cloned().collect();
+    let within = job.dialect.within(&job.types, "live");
+    let claim = claim_as(job, fingerprint, format!("CASE WHEN {} IS NOT NULL THEN 'in_progress' END", within.set));
+    let mut params = claim.params;
+    let condition = identity(job, &mut params);
+    let sql = format!(
+        "WITH session AS MATERIALIZED (SELECT {}), claim AS ({} RETURNING 1), live AS MATERIALIZED (SELECT ({})::pg_catalog.text AS found, {} FROM {} WHERE {condition} AND EXISTS (SELECT 1 FROM claim) LIMIT 2{}) SELECT (CASE WHEN EXISTS (SELECT 1 FROM claim) THEN '1' ELSE '0' END)::pg_catalog.text, live.*, {} FROM (SELECT 1) AS always LEFT JOIN live ON true",
+        within.session,
+        claim.sql,
+        within.proof,
+        named_outputs(job, &columns),
+        table(job),
+        job.dialect.lock_clause(),
+        within.restore,
     );
     Statement { sql, params }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Job;
 use super::secrets::Policy;
+use super::types::RememberedTypes;
 use crate::error::{Code, Error, Result};
 use crate::guard::{Dialect, Effect, GuardJob, Purpose, ReceiptTable};
 use crate::primitives::{Identifier, Instant, Secret};
@@ -192,6 +193,7 @@ pub(super) struct Registered {
     action: Action,
     schema: Identifier,
     table: Identifier,
+    types: RememberedTypes,
 }
 
 impl Registered {
@@ -207,11 +209,15 @@ impl Registered {
             return Err(at("nothing tells whether the row changed: name the version column, or columns to compare"));
         }
         let (schema, table) = dialect.qualified(&action.table)?;
-        Ok(Self { action, schema, table })
+        Ok(Self { action, schema, table, types: RememberedTypes::default() })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.action.name
+    }
+
+    pub(super) fn types(&self) -> &RememberedTypes {
+        &self.types
     }
 
     /// What the guard needs to know of this job; refused if it is about anything else than what was registered.
@@ -253,7 +259,7 @@ impl Registered {
             expected_version: job.expected_version.value.clone(),
             before,
             classes: std::collections::BTreeMap::new(),
-            types: std::collections::BTreeMap::new(),
+            types: self.types.recall(),
             patch: job.patch.clone(),
             allowed_columns,
             now,

@@ -120,6 +120,7 @@ mod result;
 mod run;
 mod secrets;
 mod signature;
+mod types;
 
 use std::collections::BTreeMap;
 
@@ -252,6 +253,6 @@ impl Handler {
             return Err(Error::new(Code::UnsupportedAction).with("action", &job.action));
         };
         let guarded = action.guard_job(&job, self.dialect, &self.receipts, now)?;
-        HandlerGuard::start(job, guarded, self.placeholders)
+        HandlerGuard::start(job, guarded, self.placeholders, action.types().clone())
     }
 }

@@ -8,6 +8,7 @@ use super::action::Placeholders;
 use super::request::Job;
 use super::response::Response;
 use super::result::AuthorResult;
+use super::types::RememberedTypes;
 use crate::error::{Code, Error, Result};
 use crate::guard::{self, Failure, Guard, GuardJob, ReceiptStatus, Statement};
 use crate::primitives::json::{self, Node, NodeValue};
@@ -152,12 +153,18 @@ pub struct HandlerGuard {
     placeholders: Placeholders,
     step: Step,
     fault: Option<Error>,
+    types: RememberedTypes,
 }
 
 impl HandlerGuard {
-    pub(super) fn start(job: Job, guarded: GuardJob, placeholders: Placeholders) -> Result<Self> {
+    pub(super) fn start(
+        job: Job,
+        guarded: GuardJob,
+        placeholders: Placeholders,
+        types: RememberedTypes,
+    ) -> Result<Self> {
         let (guard, first) = Guard::start(guarded, None)?;
-        let mut started = Self { guard, job, placeholders, step: Step::Rollback, fault: None };
+        let mut started = Self { guard, job, placeholders, step: Step::Rollback, fault: None, types };
         started.step = started.translated(first);
         Ok(started)
     }
@@ -235,10 +242,15 @@ impl HandlerGuard {
                 sql: statement.sql,
             },
             guard::Step::Run(statement) => {
+                let rows = statement.returns_rows();
                 let Statement { sql, params } = self.placeholders.render(statement);
-                Step::Run { rows: sql.starts_with("SELECT"), sql, params }
+                Step::Run { rows, sql, params }
             }
-            guard::Step::Effect => Step::Effect { row: self.guard.locked().clone() },
+            guard::Step::Effect => {
+                let (proven, refused) = self.guard.together();
+                self.types.found(&self.guard.job().types, proven, refused);
+                Step::Effect { row: self.guard.locked().clone() }
+            }
             guard::Step::Commit => Step::Commit,
             guard::Step::Rollback => Step::Rollback,
             guard::Step::Pause(duration) => Step::Pause { ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) },

@@ -5,11 +5,17 @@
 //! every proposal's present state carry an HMAC under a key kept outside the ledger file, so that a change to the file is
 //! noticed even if every plain digest in it was made anew.
 
+#[cfg(feature = "sqlite")]
+mod lease;
 mod records;
+mod search;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "sqlite")]
+pub use lease::{Holder, Lease};
 pub use records::*;
+pub use search::*;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{LedgerOptions, SqliteLedger};
 
@@ -53,6 +59,13 @@ pub trait Ledger: Send + Sync + Debug {
     /// elsewhere.
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>>;
 
+    /// Records what a person did beside a shadow proposal, by compare-and-set on its last event. `None`: something else
+    /// moved it first.
+    ///
+    /// # Errors
+    /// `PROPOSAL_NOT_FOUND`, `TRANSITION_NOT_ALLOWED`.
+    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>>;
+
     /// The table that a source's receipts are recorded in; none before its first claim.
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>>;
 
@@ -64,11 +77,35 @@ pub trait Ledger: Send + Sync + Debug {
     /// `RECEIPT_TABLE_CHANGED`, `LEDGER_TAMPERED`.
     async fn rebind_receipts(&self, to: ReceiptsIn, actor: &str, at: Instant) -> Result<Option<ReceiptTable>>;
 
-    /// Proposals, newest first.
-    async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>>;
+    /// Proposals, newest first. This and every other list answers what the filter allows and nothing else.
+    ///
+    /// # Errors
+    /// `FILTER_UNKNOWN`, `CURSOR_INVALID`, `LEDGER_TAMPERED`: so with every list.
+    async fn proposals(&self, filter: Filter, page: PageRequest) -> Result<Page<ProposalSummary>>;
+
+    /// Evidence, newest first.
+    async fn evidence_list(&self, filter: Filter, page: PageRequest) -> Result<Page<EvidenceSummary>>;
+
+    /// Audits of queries, newest first.
+    async fn query_audit(&self, filter: Filter, page: PageRequest) -> Result<Page<AuditRecord>>;
 
     /// Receipts, newest first.
-    async fn receipts(&self, filter: ReceiptFilter) -> Result<Vec<ReceiptRecord>>;
+    async fn receipts(&self, filter: Filter, page: PageRequest) -> Result<Page<ReceiptRecord>>;
+
+    /// Events, newest first.
+    async fn events(&self, filter: Filter, page: PageRequest) -> Result<Page<LoggedEvent>>;
+
+    /// What happened, newest first, with the records it left.
+    async fn activity(&self, filter: Filter, page: PageRequest) -> Result<Page<Activity>>;
+
+    /// Events after this one, oldest first: 200 at most of the chain are looked at. With them the last event looked at.
+    async fn events_after(&self, filter: Filter, seq: u64) -> Result<(Vec<LoggedEvent>, u64)>;
+
+    /// The id that begins so, whole.
+    ///
+    /// # Errors
+    /// `PROPOSAL_NOT_FOUND`, `EVIDENCE_NOT_FOUND`, `ID_AMBIGUOUS`.
+    async fn named(&self, kind: Named, beginning: &str) -> Result<String>;
 
     /// The evidence bundle with this id, with the query audit recorded beside it.
     async fn evidence(&self, evidence_id: &str) -> Result<Option<EvidenceRecord>>;
@@ -78,6 +115,26 @@ pub trait Ledger: Send + Sync + Debug {
     /// # Errors
     /// `LEDGER_TAMPERED` naming the first broken event, `LEDGER_CHECKPOINT_MISMATCH`.
     async fn verify(&self, expect: Option<Checkpoint>, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified>;
+
+    /// Forgets what terminal, aged proposals recorded; their events and hashes stay, so the chain still proves itself, and
+    /// the pruning is an event. What something open still needs is kept. Done in rounds, each of them whole; `progress` is
+    /// told proposals looked at and all.
+    ///
+    /// # Errors
+    /// `LEDGER_TAMPERED`: what does not verify is not pruned.
+    async fn prune(&self, prune: Prune, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Pruned>;
+
+    /// Gives free pages back to the file system; answers the bytes before and after.
+    ///
+    /// # Errors
+    /// `LEDGER_BUSY`, `LEDGER_UNAVAILABLE`: it needs as much room again while it runs.
+    async fn vacuum(&self) -> Result<(u64, u64)>;
+
+    /// How many events there are.
+    ///
+    /// # Errors
+    /// `LEDGER_TAMPERED`.
+    async fn size(&self) -> Result<u64>;
 
     /// Counts and sizes.
     async fn stats(&self) -> Result<LedgerStats>;

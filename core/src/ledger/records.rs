@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Code, Error, Result};
 use crate::guard::{ColumnType, ReceiptTable};
 use crate::primitives::{Digest, Identifier, Instant};
-use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State, WritebackJob};
+use crate::protocol::{ChangeSet, Columns, Event, ExecutionReceipt, State, WritebackJob};
 
 /// A read to be recorded: its evidence if it was answered, and its audit in any case.
 #[derive(Debug, Clone)]
@@ -160,6 +160,32 @@ impl ReceiptsIn {
     }
 }
 
+/// What a person did on the row of a shadow proposal, to be recorded.
+#[derive(Debug, Clone)]
+pub struct HumanAction {
+    /// The proposal.
+    pub proposal_id: String,
+    /// The last event the caller saw.
+    pub expected_seq: u64,
+    /// Who did it.
+    pub actor: String,
+    /// When it was recorded.
+    pub at: Instant,
+    /// What they did.
+    pub did: HumanChange,
+}
+
+/// What a person changed, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HumanChange {
+    /// The columns they wrote, and what.
+    pub patch: Columns,
+    /// What they say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
 /// A receipt to be recorded.
 #[derive(Debug, Clone)]
 pub struct NewReceipt {
@@ -292,28 +318,6 @@ pub struct EvidenceRecord {
     pub audit: Value,
 }
 
-/// Which proposals to list.
-#[derive(Debug, Clone, Default)]
-pub struct ProposalFilter {
-    /// Only this state.
-    pub state: Option<State>,
-    /// Only those made before this event (keyset paging, newest first).
-    pub before_seq: Option<u64>,
-    /// At most so many; 0 is 20, and never more than 200.
-    pub limit: u32,
-}
-
-/// Which receipts to list.
-#[derive(Debug, Clone, Default)]
-pub struct ReceiptFilter {
-    /// Only of this proposal.
-    pub proposal_id: Option<String>,
-    /// Only those recorded before this event.
-    pub before_seq: Option<u64>,
-    /// At most so many; 0 is 20, and never more than 200.
-    pub limit: u32,
-}
-
 /// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProposalSummary {
@@ -376,6 +380,28 @@ pub struct Verified {
     pub checkpoint: Checkpoint,
     /// Proposals checked.
     pub proposals: u64,
+}
+
+/// What to forget.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Terminal proposals whose last event is older than this.
+    pub before: Instant,
+    /// When.
+    pub at: Instant,
+    /// Who does it.
+    pub actor: String,
+    /// Only count: nothing is changed.
+    pub rehearse: bool,
+}
+
+/// What was forgotten, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Proposals.
+    pub proposals: u64,
+    /// Their events; the hashes are kept.
+    pub events: u64,
 }
 
 /// Counts and sizes.

@@ -1,11 +1,9 @@
 //! Canonical JSON: RFC 8785 (JCS), written from the rules in its section 3.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::scalar::MAX_SAFE_INTEGER;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 
 /// The canonical bytes of a JSON value, as text: keys sorted by UTF-16 code units, no white space, ECMAScript numbers.
 ///
@@ -19,49 +17,51 @@ use crate::error::{Code, Result};
 /// # Ok::<(), signoff::Error>(())
 /// ```
 pub fn canonical(value: &Value) -> Result<String> {
-    let mut out = String::with_capacity(256);
-    write_value(value, &mut out)?;
-    Ok(out)
+    let mut out = Vec::with_capacity(256);
+    write(value, &mut out)?;
+    // Only ASCII was put between texts.
+    String::from_utf8(out).map_err(|_| Error::new(Code::Internal).with("detail", "canonical JSON is not text"))
 }
 
-fn write_value(value: &Value, out: &mut String) -> Result<()> {
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<()> {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Number(number) => {
             if let Some(integer) = number.as_i64() {
                 if integer.unsigned_abs() > MAX_SAFE_INTEGER {
                     return Err(Code::NumberNotExact.into());
                 }
-                // Writing into a String cannot fail.
-                let _ = write!(out, "{integer}");
+                out.extend_from_slice(integer.to_string().as_bytes());
             } else if number.is_u64() {
                 return Err(Code::NumberNotExact.into());
             } else {
-                out.push_str(&canonical_number(number.as_f64().unwrap_or(f64::NAN))?);
+                out.extend_from_slice(canonical_number(number.as_f64().unwrap_or(f64::NAN))?.as_bytes());
             }
         }
-        Value::String(text) => write_string(text, out),
+        Value::String(text) => escape(text, out),
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                write_value(item, out)?;
+                write(item, out)?;
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Object(map) => {
-            out.push('{');
-            let mut separator = "";
+            out.push(b'{');
+            let mut first = true;
             let mut entry = |(key, item): (&String, &Value)| {
-                out.push_str(separator);
-                separator = ",";
-                write_string(key, out);
-                out.push(':');
-                write_value(item, out)
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                escape(key, out);
+                out.push(b':');
+                write(item, out)
             };
             // The map is in the order of UTF-8, which is that of UTF-16 up to U+D7FF: all but few keys.
             if map.keys().all(|key| key.bytes().all(|byte| byte < 0xee)) {
@@ -71,36 +71,37 @@ fn write_value(value: &Value, out: &mut String) -> Result<()> {
                 entries.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
                 entries.into_iter().try_for_each(&mut entry)?;
             }
-            out.push('}');
+            out.push(b'}');
         }
     }
     Ok(())
 }
 
-fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    // What needs no escape is taken in one piece.
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
-        let (plain, special) = rest.split_at(at);
-        out.push_str(plain);
-        match special.bytes().next() {
-            Some(b'"') => out.push_str("\\\""),
-            Some(b'\\') => out.push_str("\\\\"),
-            Some(0x8) => out.push_str("\\b"),
-            Some(b'\t') => out.push_str("\\t"),
-            Some(b'\n') => out.push_str("\\n"),
-            Some(0xc) => out.push_str("\\f"),
-            Some(b'\r') => out.push_str("\\r"),
+/// A text as a canonical JSON string.
+pub(crate) fn escape(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_ref();
+    // Most of a text needs no escape: it is copied in runs.
+    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
+        let Some((plain, [special, after @ ..])) = rest.split_at_checked(at) else { break };
+        out.extend_from_slice(plain);
+        match special {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
             control => {
-                out.push_str("\\u00");
-                out.push_str(&hex::encode([control.unwrap_or(0)]));
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(hex::encode([*control]).as_bytes());
             }
         }
-        rest = special.get(1..).unwrap_or_default();
+        rest = after;
     }
-    out.push_str(rest);
-    out.push('"');
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 /// A finite double as ECMAScript prints it (RFC 8785 section 3.2.2.3).

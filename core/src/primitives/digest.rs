@@ -20,6 +20,14 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of these bytes, one after the other.
+    #[must_use]
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        Self(hasher.finalize().into())
+    }
+
     /// A digest from its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -88,7 +96,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A 32-byte key for HMAC-SHA256. It cannot be printed; its bytes are wiped when it goes.
+/// A 32-byte key for HMAC-SHA256, made ready once. It cannot be printed; its state is wiped when it goes.
 #[derive(Clone)]
 pub struct MacKey(HmacKey);
 
@@ -96,7 +104,7 @@ impl MacKey {
     /// A key from its bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(HmacKey::new(&*Zeroizing::new(bytes)))
+        Self(HmacKey::new(Zeroizing::new(bytes).as_slice()))
     }
 
     /// HMAC-SHA256 over a domain label, a NUL and the message, so that a tag made for one purpose fits no other.

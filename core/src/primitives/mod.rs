@@ -14,6 +14,8 @@ mod secret;
 mod tool_name;
 
 pub use self::hmac::HmacKey;
+#[cfg(feature = "sqlite")]
+pub(crate) use canonical::escape;
 pub use canonical::{canonical, canonical_number};
 pub use clock::{Clock, SystemClock};
 pub use decimal::compare_decimals;

@@ -25,6 +25,8 @@ pub const TABLE: &[(Event, &[State], State)] = {
         (E::Failed, &[S::PendingWorker], S::Failed),
         // The tombstone took the key at the source: the change can never land.
         (E::Tombstoned, &[S::PendingWorker], S::Canceled),
+        // What a person did, beside a shadow proposal: recorded to be compared, it moves nothing.
+        (E::HumanAction, &[S::PendingReview], S::PendingReview),
     ]
 };
 
@@ -112,6 +114,8 @@ words! {
         Failed = "failed",
         /// Its key was taken so that it never lands.
         Tombstoned = "tombstoned",
+        /// What a person did was recorded beside it.
+        HumanAction = "human_action",
     }
 }
 
@@ -175,6 +179,7 @@ mod tests {
             "pending_worker conflict conflict",
             "pending_worker failed failed",
             "pending_worker tombstoned canceled",
+            "pending_review human_action pending_review",
         ];
         let mut found = Vec::new();
         for state in State::ALL {
@@ -189,7 +194,7 @@ mod tests {
         let mut expected: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         expected.sort();
         assert_eq!(found, expected);
-        assert_eq!(State::ALL.len() * Event::ALL.len(), 110);
+        assert_eq!(State::ALL.len() * Event::ALL.len(), 120);
     }
 
     #[test]

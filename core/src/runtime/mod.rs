@@ -6,9 +6,12 @@ mod backoff;
 mod context;
 mod decide;
 mod executors;
+mod markdown;
 mod propose;
 mod read;
 mod replay;
+mod search;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +22,7 @@ pub use executors::{HandlerCheck, check_handlers, executor_warnings};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
+pub use shadow::{Match, ShadowComparison, ShadowReport};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

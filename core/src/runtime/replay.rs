@@ -33,14 +33,14 @@ pub struct Replay {
 }
 
 impl Runtime {
-    /// The whole story of a proposal; `replay_…` and bare proposal ids are both taken. Everything in it was checked
+    /// The whole story of a proposal; `replay_…` and bare proposal ids are both taken, whole or cut short. Everything in it was checked
     /// against the chain and the key. Cancel-safe: it only reads.
     ///
     /// # Errors
-    /// `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
+    /// `PROPOSAL_NOT_FOUND`, `ID_AMBIGUOUS`, `LEDGER_TAMPERED`.
     pub async fn replay(&self, id: &str) -> Result<Replay> {
-        let id = id.strip_prefix("replay_").unwrap_or(id);
-        let record = self.ledger.load(id).await?;
+        let id = self.proposal_named(id).await?;
+        let record = self.ledger.load(&id).await?;
         let evidence: Vec<EvidenceRecord> =
             self.ledger.evidence(&record.change_set.evidence.bundle_id).await?.into_iter().collect();
         let proposal = json!({

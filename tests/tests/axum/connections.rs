@@ -5,9 +5,11 @@ use std::time::{Duration, Instant as Moment};
 
 use signoff::handler::AuthorResult;
 use signoff::handler::axum::{BoxError, LockedJob};
+use signoff_tests::cluster::Cluster;
+use signoff_tests::pooler::Pooler;
 use signoff_tests::shop::postgres::Shop;
 use sqlx::Executor as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 
 use super::client::{begin, body, signed, with};
 use super::shop::{App, action, config, credit, shop};
@@ -77,26 +79,65 @@ fn a_session_inside_of_somebody_elses_transaction_is_not_joined() {
     }
 }
 
+/// Books nothing; tells what this session has prepared.
+async fn names(_: LockedJob<'_>, connection: &mut PgConnection) -> sqlx::Result<AuthorResult> {
+    sqlx::query("SELECT $1::text").bind("x").execute(&mut *connection).await?;
+    let sql = "SELECT coalesce(string_agg(statement, ' & '), '') FROM pg_prepared_statements";
+    let names: String = sqlx::query_scalar(sql).persistent(false).fetch_one(connection).await?;
+    let mut result = signoff::handler::Applied::default();
+    result.effects.push(names.into());
+    Ok(AuthorResult::Applied(result))
+}
+
 #[test]
-fn statements_of_ours_have_no_name() {
-    let Some(shop) = shop() else { return };
-    let Some(app) = App::on(shop, 1, config(), |handler| {
-        handler.action(action("names"), async |_: LockedJob<'_>, connection: &mut PgConnection| {
-            let own = sqlx::query("SELECT $1::text").bind("x");
-            own.execute(&mut *connection).await?;
-            let sql = "SELECT coalesce(string_agg(statement, ' & '), '') FROM pg_prepared_statements";
-            let names: String = sqlx::query_scalar(sql).persistent(false).fetch_one(connection).await?;
-            let mut result = signoff::handler::Applied::default();
-            result.effects.push(names.into());
-            Ok::<_, sqlx::Error>(AuthorResult::Applied(result))
-        })
-    }) else {
-        return;
-    };
-    for key in ["k1", "k2"] {
-        let answer = app.post(&with(body(key), "/action", "names".into()));
-        assert_eq!(answer.body["details"]["effects"], serde_json::json!(["SELECT $1::text"]), "the author's only");
+fn statements_of_ours_have_no_name_unless_they_may() {
+    for prepared in [false, true] {
+        let Some(shop) = shop() else { return };
+        let add = |handler: signoff::handler::axum::WritebackHandler| {
+            let handler = handler.action(action("names"), names)?;
+            Ok(if prepared { handler.prepared() } else { handler })
+        };
+        let Some(app) = App::on(shop, 1, config(), add) else { return };
+        // The first one asks for the types, the second one prepares what the third one finds.
+        let told = ["k1", "k2", "k3"].map(|key| app.post(&with(body(key), "/action", "names".into())));
+        let told = told[2].body["details"]["effects"][0].as_str().unwrap().to_owned();
+        assert!(told.contains("SELECT $1::text"), "the author's: {told}");
+        assert_eq!((told.contains("WITH session"), told.contains("SET status")), (prepared, prepared), "{told}");
+        assert_eq!(app.post(&body("k4")).told(), (200, "applied", ""));
+        assert_eq!(app.post(&body("k4")).told(), (200, "already_applied", ""));
+        assert_eq!(app.effects(), 1);
     }
+}
+
+/// Books without a name, as everything behind a pooler of transactions has to.
+async fn unnamed(job: LockedJob<'_>, connection: &mut PgConnection) -> sqlx::Result<AuthorResult> {
+    let sql = "INSERT INTO account_credits (id, tenant_id, invoice_id, customer_id, amount_cents, reason, idempotency_key, created_by) VALUES ($1, $2, $3, 'c', 500, 'r', $1, 'test')";
+    let query = sqlx::query(sql).bind(&job.idempotency_key).bind(&job.tenant_id).bind(&job.object_id);
+    query.persistent(false).execute(connection).await?;
+    Ok(AuthorResult::applied(1))
+}
+
+#[test]
+fn through_a_pooler_of_transactions_every_key_lands_once() {
+    let Some(shop) = shop() else { return };
+    let Some(pooler) = Pooler::start(Cluster::shared().unwrap(), 2) else { return };
+    let address: PgConnectOptions = pooler.address(shop.name()).parse().unwrap();
+    // The pooler knows no such parameter of a session.
+    let options = address.extra_float_digits(None::<i8>);
+    let pool = shop.wait(PgPoolOptions::new().max_connections(8).connect_with(options)).unwrap();
+    let app = App::with(shop, pool, config(), |handler| handler.action(action("unnamed"), unnamed));
+    let request = |key: &str| with(body(key), "/action", "unnamed".into());
+    assert_eq!(app.post(&request("first")).told(), (200, "applied", ""));
+    let keys: Vec<String> = (0..8).map(|n| format!("k{n}")).collect();
+    std::thread::scope(|scope| {
+        for key in keys.iter().flat_map(|key| [key; 4]) {
+            scope.spawn(|| {
+                let answer = app.post(&request(key));
+                assert_eq!(answer.http, 200, "{answer:?} {}", app.logged());
+            });
+        }
+    });
+    assert_eq!(app.effects(), 9);
 }
 
 async fn dies(job: LockedJob<'_>, connection: &mut PgConnection) -> Result<AuthorResult, BoxError> {

@@ -87,6 +87,16 @@ impl App {
             })
         });
         let pool = shop.wait(options.connect(&address)).unwrap();
+        Some(Self::with(shop, pool, config, add))
+    }
+
+    /// With this pool.
+    pub fn with(
+        shop: Shop,
+        pool: PgPool,
+        config: HandlerConfig,
+        add: impl FnOnce(WritebackHandler) -> signoff::Result<WritebackHandler>,
+    ) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&log);
         let handler = WritebackHandler::new(pool.clone(), config)
@@ -105,7 +115,7 @@ impl App {
         let listener = shop.wait(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let at = listener.local_addr().unwrap();
         shop.spawn(async move { axum::serve(listener, router).await });
-        Some(Self { shop, pool, at, log })
+        Self { shop, pool, at, log }
     }
 
     pub fn post(&self, body: &serde_json::Value) -> Answer {

@@ -15,6 +15,10 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub trait App {
     const DIALECT: Dialect;
 
+    /// The application's handler: a new one for each request, which remembers nothing of the ones before.
+    fn handler(&self) -> Handler {
+        handler(Self::DIALECT)
+    }
     /// Does what a step asks for, the effect apart.
     fn perform(&mut self, step: &Step) -> Reply;
     /// Runs what an author, or a bystander, writes.
@@ -62,7 +66,7 @@ pub fn body(key: &str) -> Value {
 
 /// What `perform` and the author make of a request.
 pub fn deliver<A: App>(app: &mut A, body: &Value, author: impl FnMut(&mut A, &HandlerGuard, &Row) -> Reply) -> Answer {
-    deliver_to(&handler(A::DIALECT), app, body, author)
+    deliver_to(&app.handler(), app, body, author)
 }
 
 pub type Row = BTreeMap<Identifier, Scalar>;

@@ -4,5 +4,6 @@
 mod app;
 
 mod postgres;
+mod remembered;
 mod scenarios;
 mod sqlite;

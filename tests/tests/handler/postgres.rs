@@ -12,6 +12,10 @@ use signoff_tests::shop::postgres::Shop;
 pub struct Postgres {
     connection: PgConnection,
     runtime: tokio::runtime::Runtime,
+    /// If there is one, it is asked for every request.
+    pub handler: Option<Handler>,
+    /// What the guard had run.
+    pub ran: Vec<String>,
 }
 
 const TABLES: &str = "CREATE TABLE invoices (id bigint PRIMARY KEY, tenant_id text NOT NULL, status text, balance numeric(12,2), note text, updated_at timestamptz);
@@ -21,7 +25,7 @@ const TABLES: &str = "CREATE TABLE invoices (id bigint PRIMARY KEY, tenant_id te
     GRANT SELECT (id, tenant_id, status, balance, updated_at), UPDATE (status) ON invoices TO app;
     GRANT SELECT, INSERT ON account_credits TO app;";
 
-fn shop() -> Option<Shop> {
+pub fn shop() -> Option<Shop> {
     let shop = Shop::bare(TABLES)?;
     let receipts = config(Dialect::Postgres).receipt_table().unwrap();
     let mut statements = Dialect::Postgres.receipts_ddl(&receipts);
@@ -30,10 +34,10 @@ fn shop() -> Option<Shop> {
     Some(shop)
 }
 
-fn start_as(shop: &Shop, user: &str) -> Postgres {
+pub fn start_as(shop: &Shop, user: &str) -> Postgres {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let connection = runtime.block_on(PgConnection::connect(&shop.address(user, shop.name()))).unwrap();
-    let mut app = Postgres { connection, runtime };
+    let mut app = Postgres { connection, runtime, handler: None, ran: Vec::new() };
     app.sql("SET DateStyle = 'SQL, DMY'");
     app.sql("SET TimeZone = 'Asia/Kolkata'");
     app
@@ -50,7 +54,7 @@ impl Postgres {
         for param in params {
             query = query.bind(param.clone());
         }
-        if sql.starts_with("SELECT") {
+        if sql.starts_with("SELECT") || sql.starts_with("WITH") {
             let row = |row: &PgRow| (0..row.len()).map(|n| row.try_get(n)).collect::<sqlx::Result<_>>();
             let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
             return Ok(Reply::Ran { rows: rows.iter().map(row).collect::<sqlx::Result<_>>()?, changed: 0 });
@@ -71,7 +75,14 @@ impl Postgres {
 impl App for Postgres {
     const DIALECT: Dialect = Dialect::Postgres;
 
+    fn handler(&self) -> Handler {
+        self.handler.clone().unwrap_or_else(|| handler(Self::DIALECT))
+    }
+
     fn perform(&mut self, step: &Step) -> Reply {
+        if let Step::Run { sql, .. } = step {
+            self.ran.push(sql.clone());
+        }
         let ran = match step {
             Step::Begin { .. } if self.is_open() => return Reply::Failed(Failure::AlreadyOpen),
             Step::Begin { sql, .. } => self.run(sql, &[]),

@@ -20,18 +20,25 @@ const BEGAN_NOW: &str = "SELECT (CASE WHEN pg_catalog.transaction_timestamp() OP
 /// has, or that one has failed already.
 const OPEN: [&str; 3] = ["22P02", "25001", "25P02"];
 
+/// Where the guard's statements run.
+pub(super) struct Database {
+    pub(super) pool: PgPool,
+    /// May the driver keep them prepared?
+    pub(super) prepared: bool,
+}
+
 /// Drives a guard to its end. `failed` hears the author's own errors.
 pub(super) async fn drive(
-    pool: &PgPool,
+    database: &Database,
     guard: &mut HandlerGuard,
     effect: &dyn AnyEffect,
     failed: &mut (dyn FnMut(&HandlerGuard, BoxError) + Send),
 ) -> Response {
     loop {
         let reply = match guard.step() {
-            Step::Begin { .. } => match pool.acquire().await {
+            Step::Begin { .. } => match database.pool.acquire().await {
                 Ok(mut connection) => {
-                    if !transaction(&mut connection, guard, effect, failed).await {
+                    if !transaction(&mut connection, database.prepared, guard, effect, failed).await {
                         // Not the polite way, which could wait for a server that is gone.
                         drop(connection.detach());
                     }
@@ -55,6 +62,7 @@ pub(super) async fn drive(
 /// From BEGIN to the end of that transaction. False if the connection may not be used again.
 async fn transaction(
     connection: &mut PgConnection,
+    prepared: bool,
     guard: &mut HandlerGuard,
     effect: &dyn AnyEffect,
     failed: &mut (dyn FnMut(&HandlerGuard, BoxError) + Send),
@@ -72,7 +80,9 @@ async fn transaction(
     let mut lost = false;
     loop {
         let reply = match guard.step() {
-            Step::Run { sql, params, rows } => run(&mut open, sql, params, *rows).await.unwrap_or_else(Reply::Failed),
+            Step::Run { sql, params, rows } => {
+                run(&mut open, prepared, sql, params, *rows).await.unwrap_or_else(Reply::Failed)
+            }
             Step::Effect { row } => match effect.call(LockedJob::new(guard.job(), row), &mut open).await {
                 Ended::Returned(result) => Reply::Author(result),
                 Ended::Failed(error) => {
@@ -124,10 +134,11 @@ fn state(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-/// Runs one statement of the guard's. Never under a name: behind a pooler of transactions another client's statement may
-/// have the name that the driver would give it.
+/// Runs one statement of the guard's. Not under a name unless we are told that it is ours alone: behind a pooler of
+/// transactions another client's statement may have the name that the driver would give it.
 async fn run(
     connection: &mut PgConnection,
+    prepared: bool,
     sql: &str,
     params: &[Option<String>],
     wants_rows: bool,
@@ -137,7 +148,8 @@ async fn run(
         if params.is_empty() && wants_rows {
             return sqlx::raw_sql(sql).fetch_all(connection).await.map(|rows| (rows, 0));
         }
-        let query = params.iter().fold(sqlx::query(sql).persistent(false), |query, param| query.bind(param.as_deref()));
+        let query =
+            params.iter().fold(sqlx::query(sql).persistent(prepared), |query, param| query.bind(param.as_deref()));
         if wants_rows {
             query.fetch_all(connection).await.map(|rows| (rows, 0))
         } else {

@@ -345,7 +345,7 @@ pub(in crate::contract) static CAPABILITY: ObjectInfo = ObjectInfo {
             Default("required"),
             "Evidence is always recorded; the key says so and nothing else.",
         ),
-        key("max_rows", Whole(LONGEST_MS), Inert, "A capability reads exactly one row."),
+        key("max_rows", Whole(u64::MAX), Inert, "A capability reads exactly one row."),
         key("single_tenant_dev_ack", Anything, Inert, "`target.single_tenant_dev` alone counts."),
         ours("signoff", Object(&NO_SETTINGS), Optional, "Room for settings that v1 does not have; there are none yet."),
     ],

@@ -85,7 +85,8 @@ fn argument(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Argu
         kind: kind?,
         description,
         required,
-        max_length,
+        // What has no effect is no part of what a capability may do.
+        max_length: max_length.filter(|_| kind == Some(ArgumentType::String)),
         minimum,
         maximum,
         allowed: None,

@@ -319,10 +319,21 @@ impl Dialect {
     /// next ones are what `restore` needs.
     #[must_use]
     pub fn settings(self) -> Option<String> {
+        self.settings_waiting(super::machine::PATIENCE)
+    }
+
+    /// [`Self::settings`], to wait for a lock for so many milliseconds.
+    pub(super) fn settings_waiting(self, patience: u32) -> Option<String> {
         match self {
             Self::Sqlite => None,
-            Self::Postgres => Some(postgres::settings()),
+            Self::Postgres => Some(postgres::settings(patience)),
         }
+    }
+
+    /// What a statement of Postgres about columns of these types needs to bring its own settings along, and to prove the
+    /// types. All rows of `after` are there before the session has its own back.
+    pub(super) fn within(self, types: &BTreeMap<Identifier, ColumnType>, after: &str) -> postgres::Within {
+        postgres::within(types, after)
     }
 
     /// One more output for [`Self::settings`], begun with a comma: the types of these columns by the engine's catalogue.

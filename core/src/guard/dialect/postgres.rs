@@ -12,9 +12,11 @@ use super::ColumnType;
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Identifier, Scalar};
 
+const LOCK_TIMEOUT: &str = "lock_timeout";
+
 /// What the guard's transaction needs, by `SET LOCAL`; [`restore`] gives the author's function the session's own back.
 const SETTINGS: &[(&str, &str)] = &[
-    ("lock_timeout", "2000"),
+    (LOCK_TIMEOUT, "2000"),
     ("row_security", "on"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
@@ -23,6 +25,83 @@ const SETTINGS: &[(&str, &str)] = &[
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
 ];
+
+/// The two of them that instants heed, and the one that a lock does.
+const OF_INSTANTS: &[&str] = &[LOCK_TIMEOUT, "TimeZone", "DateStyle"];
+const OF_LOCKS: &[&str] = &[LOCK_TIMEOUT];
+
+/// What of [`SETTINGS`] columns of these types heed, and the wait for their lock. A policy does not ask `row_security`
+/// when it is run but when it is planned, and `off` refuses: no statement can set that for itself, and none has to.
+fn heeded<'a>(types: impl IntoIterator<Item = &'a ColumnType>) -> Vec<(&'static str, &'static str)> {
+    const NONE: &[&str] = &[
+        "bigint",
+        "boolean",
+        "bpchar",
+        "character varying",
+        "integer",
+        "json",
+        "jsonb",
+        "numeric",
+        "smallint",
+        "text",
+        "uuid",
+    ];
+    const INSTANTS: &[&str] = &["date", "timestamp with time zone", "timestamp without time zone"];
+    let mut names = Some(OF_LOCKS);
+    for column_type in types {
+        names = match column_type.as_str() {
+            name if NONE.contains(&name) => names,
+            name if INSTANTS.contains(&name) => names.map(|_| OF_INSTANTS),
+            _ => None,
+        };
+    }
+    let heeded = |name: &str| names.map_or(name != "row_security", |names| names.contains(&name));
+    SETTINGS.iter().copied().filter(|(name, _)| heeded(name)).collect()
+}
+
+/// What a statement needs to bring its own settings along: see [`super::super::statements::claim_lock_and_restore`].
+#[derive(Debug)]
+pub(in crate::guard) struct Within {
+    /// The session's own values, one output for each, `s0` and so on.
+    pub(in crate::guard) session: String,
+    /// Sets ours. Never NULL, and evaluated after `session`, of which it needs a value.
+    pub(in crate::guard) set: String,
+    /// Gives the session its own back, evaluated after all rows that it is given are there, of which it needs the number.
+    pub(in crate::guard) restore: String,
+    /// True if the columns have the types that they are taken to have.
+    pub(in crate::guard) proof: String,
+}
+
+pub(super) fn within(types: &BTreeMap<Identifier, ColumnType>, after: &str) -> Within {
+    let heeded = heeded(types.values());
+    let all = |write: &dyn Fn(usize, &str, &str) -> String| -> Vec<String> {
+        heeded.iter().enumerate().map(|(n, (name, value))| write(n, name, value)).collect()
+    };
+    let set = all(&|n, name, value| {
+        format!("pg_catalog.set_config('{name}', CASE WHEN s{n} IS NOT NULL THEN '{value}' END, true)")
+    });
+    let restore = all(&|n, name, _| format!("pg_catalog.set_config('{name}', s{n}, n IS NOT NULL)"));
+    Within {
+        session: all(&|n, name, _| format!("pg_catalog.current_setting('{name}') AS s{n}")).join(", "),
+        set: format!("(SELECT pg_catalog.concat({}, {DURABLE}) FROM session)", set.join(", ")),
+        restore: format!(
+            "(SELECT pg_catalog.concat({}) FROM session, (SELECT pg_catalog.count(*) AS n FROM {after}) AS waited)",
+            restore.join(", ")
+        ),
+        proof: proof(types),
+    }
+}
+
+fn proof(types: &BTreeMap<Identifier, ColumnType>) -> String {
+    let same = |(column, column_type): (&Identifier, &ColumnType)| {
+        format!(
+            "pg_catalog.pg_typeof({}) OPERATOR(pg_catalog.=) '{}'::pg_catalog.regtype",
+            column.quoted(),
+            type_name(column_type)
+        )
+    };
+    types.iter().map(same).collect::<Vec<_>>().join(" AND ")
+}
 
 /// The text of the type's own output function. `format('%s')` calls it for any type, where a cast to text may do something
 /// else (it drops the padding of `character`); of NULL it makes an empty text. For these types a cast is the same, and cheaper.
@@ -66,11 +145,18 @@ pub(super) static SET_LOCAL: LazyLock<String> = LazyLock::new(|| {
     SETTINGS.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'")).collect::<Vec<_>>().join("; ")
 });
 
-/// `true` on a standby, then what each setting was.
-pub(super) fn settings() -> String {
+/// `true` on a standby, then what each setting was. Locks are waited for so many milliseconds.
+pub(super) fn settings(patience: u32) -> String {
+    let value = |name: &str, value: &str| match name {
+        LOCK_TIMEOUT => patience.to_string(),
+        _ => value.to_owned(),
+    };
     let mut outputs = vec!["pg_catalog.pg_is_in_recovery()::pg_catalog.text".to_owned()];
     outputs.extend(SETTINGS.iter().map(|(name, _)| format!("pg_catalog.current_setting('{name}')")));
-    outputs.extend(SETTINGS.iter().map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)")));
+    outputs.extend(SETTINGS.iter().map(|(name, ours)| {
+        let value = value(name, ours);
+        format!("pg_catalog.set_config('{name}', '{value}', true)")
+    }));
     outputs.push(DURABLE.to_owned());
     format!("SELECT {}", outputs.join(", "))
 }
@@ -88,7 +174,7 @@ pub(super) fn restore(row: &[Option<String>]) -> (String, Vec<Option<String>>) {
 }
 
 /// One more output of the settings statement: `{"column": "type"}`. The name of a type comes with its schema, whatever
-/// the search path of the session is. Names are checked identifiers, which need no escaping in a literal.
+/// the search path of the session is, and without a modifier: a value that is only compared is not to be cut or rounded. Names are checked identifiers, which need no escaping in a literal.
 pub(super) fn describe<'a>(
     schema: &Identifier,
     table: &Identifier,
@@ -100,7 +186,7 @@ pub(super) fn describe<'a>(
         ", (SELECT pg_catalog.json_object_agg(a.attname, CASE WHEN t.typnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
          OR pg_catalog.strpos(f.name, '.') OPERATOR(pg_catalog.>) 0 THEN f.name ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', f.name) END)::pg_catalog.text \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace, LATERAL (SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) AS name) f \
+         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace, LATERAL (SELECT pg_catalog.format_type(a.atttypid, -1) AS name) f \
          WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('{table}') AND a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[]) AND NOT a.attisdropped)"
     )
 }
@@ -111,7 +197,9 @@ pub(super) fn described(row: &[Option<String>]) -> Result<BTreeMap<Identifier, C
     let Some(text) = row.get(2 * SETTINGS.len() + 2).and_then(Option::as_deref) else { return Ok(BTreeMap::new()) };
     let types: BTreeMap<Identifier, String> = serde_json::from_str(text)
         .map_err(|_| Error::new(Code::Internal).with("detail", "the catalogue answered another shape"))?;
-    types.into_iter().map(|(column, name)| Ok((column, ColumnType::new(name)?))).collect()
+    // A search path that has another `text` makes the catalogue say which one it means: its own.
+    let bare = |name: String| name.strip_prefix("pg_catalog.").map_or_else(|| name.clone(), str::to_owned);
+    types.into_iter().map(|(column, name)| Ok((column, ColumnType::new(bare(name))?))).collect()
 }
 
 /// A type as SQL. The grammar knows some names by itself; any other of the catalogue's own is qualified, and a name that

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Effect, Ending, Guard, Outcome, State, Step};
+use super::{Effect, Ending, Guard, Outcome, PATIENCE, SECOND_LOOK, State, Step};
 use crate::error::{Code, Error, Result};
 use crate::guard::receipt::ReceiptStatus;
 use crate::guard::statements::Statement;
@@ -19,6 +19,18 @@ impl Guard {
             return String::new();
         }
         self.job.dialect.describe(&self.job.schema, &self.job.table, self.job.compared()).unwrap_or_default()
+    }
+
+    /// How long to wait for a lock. Together, a key and a row look alike to who waited for one of them in vain.
+    pub(super) fn patience(&self) -> u32 {
+        if self.waited { SECOND_LOOK } else { PATIENCE }
+    }
+
+    /// The types of an author's row are only remembered: where they may have changed, the catalogue is asked again.
+    pub(super) fn forget_types(&mut self) {
+        if self.author() {
+            self.job.types.clear();
+        }
     }
 
     pub(super) fn described(&mut self) -> Result<()> {

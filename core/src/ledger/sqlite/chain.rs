@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use super::Failed;
 use super::schema::COVERED;
+use super::{Failed, index};
 use crate::error::{Code, Error, Result};
 use crate::ledger::Standing;
-use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of};
+use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of, escape};
 use crate::protocol::State;
 
 /// The hash before the first event.
@@ -23,7 +23,7 @@ pub(super) struct Head {
 }
 
 /// An event as stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct StoredEvent {
     pub seq: u64,
     pub kind: String,
@@ -80,12 +80,31 @@ pub(super) fn head_mac(head: Head, key: &MacKey) -> [u8; 32] {
     key.tag("signoff chain head", &head_message(head))
 }
 
+/// When a ledger was made, with its signature.
+pub(super) fn signed_beginning(key: &MacKey, at: &str) -> String {
+    format!("{at} {}", hex::encode(key.tag("signoff ledger made", at.as_bytes())))
+}
+
+/// Checks when the ledger was made.
+pub(super) fn check_beginning(connection: &Connection, key: &MacKey) -> Result<()> {
+    let stored: String =
+        connection.query_row("SELECT created_at FROM chain WHERE id = 1", [], |row| row.get(0)).failed()?;
+    let (at, tag) = stored.split_once(' ').unwrap_or_default();
+    let tag = hex::decode(tag).unwrap_or_default();
+    // One signature has one spelling.
+    if key.verify("signoff ledger made", at.as_bytes(), &tag) && signed_beginning(key, at) == stored {
+        Ok(())
+    } else {
+        Err(tampered("the ledger's beginning", "its signature is not ours"))
+    }
+}
+
 /// Appends an event that covers the rows already written under the next sequence number.
 pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draft: &Draft<'_>) -> Result<Head> {
     let seq = previous.size + 1;
     let at = draft.at.to_string();
     let (payload, _) = payload_digest(connection, seq, draft.actor, &draft.detail)?;
-    let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload)?;
+    let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload);
     let head = Head { size: seq, hash };
     connection
         .prepare_cached("INSERT INTO events (seq, kind, subject, actor, at, detail, hash, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
@@ -98,6 +117,7 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
         .prepare_cached("UPDATE chain SET size = ?1, head = ?2, mac = ?3 WHERE id = 1")
         .and_then(|mut statement| statement.execute(params![seq, hash.as_bytes(), head_mac(head, key)]))
         .failed()?;
+    index::appended(connection, seq)?;
     Ok(head)
 }
 
@@ -110,7 +130,7 @@ pub(super) fn check(
 ) -> Result<(Digest, Vec<&'static str>)> {
     let name = || format!("event {}", event.seq);
     let (payload, tables) = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
-    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload)?;
+    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload);
     if event.hash.as_slice() != hash.as_bytes() {
         return Err(tampered(name(), "its hash does not cover what is stored with it"));
     }
@@ -124,9 +144,24 @@ fn event_mac(key: &MacKey, hash: Digest) -> [u8; 32] {
     key.tag("signoff event", hash.as_bytes())
 }
 
-/// Over sequence, predecessor, kind, subject, time and payload.
-fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Result<Digest> {
-    digest_of(&json!([seq, previous.hex(), kind, subject, at, payload.hex()]))
+/// Over sequence, predecessor, kind, subject, time and payload, as the canonical JSON of an array of them.
+pub(super) fn event_hash(seq: u64, previous: Digest, kind: &str, subject: &str, at: &str, payload: Digest) -> Digest {
+    let mut text = Vec::with_capacity(384);
+    text.push(b'[');
+    text.extend_from_slice(seq.to_string().as_bytes());
+    for value in [hex_of(previous).as_slice(), kind.as_bytes(), subject.as_bytes(), at.as_bytes(), &hex_of(payload)] {
+        text.push(b',');
+        escape(value, &mut text);
+    }
+    text.push(b']');
+    Digest::of(&text)
+}
+
+fn hex_of(digest: Digest) -> [u8; 64] {
+    let mut digits = [0; 64];
+    // The lengths fit.
+    let _ = hex::encode_to_slice(digest.as_bytes(), &mut digits);
+    digits
 }
 
 /// One look at every table: each gives its `seq`, which is NULL where it has no row, and its covered columns.
@@ -141,7 +176,12 @@ static ROWS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Over the event's own detail and every row written with it.
-fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<(Digest, Vec<&'static str>)> {
+pub(super) fn payload_digest(
+    connection: &Connection,
+    seq: u64,
+    actor: &str,
+    detail: &str,
+) -> Result<(Digest, Vec<&'static str>)> {
     let (mut rows, mut tables) = (Vec::new(), Vec::new());
     connection
         .prepare_cached(&ROWS)

@@ -4,10 +4,13 @@
 
 mod chain;
 mod group;
+mod index;
 mod open;
+mod prune;
 mod read;
 mod receipt_table;
 mod schema;
+mod search;
 mod verify;
 mod write;
 
@@ -24,8 +27,9 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
-    Advance, Advanced, Checkpoint, EvidenceRecord, Ledger, LedgerStats, NewProposal, NewRead, ProposalFilter,
-    ProposalRecord, ProposalSummary, ReceiptFilter, ReceiptRecord, ReceiptsIn, Recorded, Verified,
+    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger,
+    LedgerStats, LoggedEvent, Named, NewProposal, NewRead, Page, PageRequest, ProposalRecord, ProposalSummary, Prune,
+    Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
@@ -163,6 +167,10 @@ impl Ledger for SqliteLedger {
         self.write(move |store| write::advance(store, &advance)).await
     }
 
+    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>> {
+        self.write(move |store| write::record_human_action(store, &action)).await
+    }
+
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>> {
         let source = source.to_owned();
         self.call(move |store| receipt_table::recorded(store, &source)).await
@@ -174,12 +182,37 @@ impl Ledger for SqliteLedger {
         self.write(move |store| receipt_table::rebind(store, &to, &actor, at)).await
     }
 
-    async fn list(&self, filter: ProposalFilter) -> Result<Vec<ProposalSummary>> {
-        self.call(move |store| read::list(store, &filter)).await
+    async fn proposals(&self, filter: Filter, page: PageRequest) -> Result<Page<ProposalSummary>> {
+        self.call(move |store| search::proposals(store, &filter, &page)).await
     }
 
-    async fn receipts(&self, filter: ReceiptFilter) -> Result<Vec<ReceiptRecord>> {
-        self.call(move |store| read::receipts(store, &filter)).await
+    async fn evidence_list(&self, filter: Filter, page: PageRequest) -> Result<Page<EvidenceSummary>> {
+        self.call(move |store| search::evidence(store, &filter, &page)).await
+    }
+
+    async fn query_audit(&self, filter: Filter, page: PageRequest) -> Result<Page<AuditRecord>> {
+        self.call(move |store| search::query_audit(store, &filter, &page)).await
+    }
+
+    async fn receipts(&self, filter: Filter, page: PageRequest) -> Result<Page<ReceiptRecord>> {
+        self.call(move |store| search::receipts(store, &filter, &page)).await
+    }
+
+    async fn events(&self, filter: Filter, page: PageRequest) -> Result<Page<LoggedEvent>> {
+        self.call(move |store| search::events(store, &filter, &page)).await
+    }
+
+    async fn activity(&self, filter: Filter, page: PageRequest) -> Result<Page<Activity>> {
+        self.call(move |store| search::activity(store, &filter, &page)).await
+    }
+
+    async fn events_after(&self, filter: Filter, seq: u64) -> Result<(Vec<LoggedEvent>, u64)> {
+        self.call(move |store| search::events_after(store, &filter, seq)).await
+    }
+
+    async fn named(&self, kind: Named, beginning: &str) -> Result<String> {
+        let beginning = beginning.to_owned();
+        self.call(move |store| search::named(store, kind, &beginning)).await
     }
 
     async fn evidence(&self, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
@@ -189,6 +222,48 @@ impl Ledger for SqliteLedger {
 
     async fn verify(&self, expect: Option<Checkpoint>, progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Verified> {
         self.call(move |store| verify::verify(store, expect, progress)).await
+    }
+
+    async fn size(&self) -> Result<u64> {
+        self.call(|store| chain::head(&store.connection, &store.key).map(|head| head.size)).await
+    }
+
+    async fn prune(&self, prune: Prune, mut progress: Box<dyn FnMut(u64, u64) + Send>) -> Result<Pruned> {
+        let all = self.call(|store| read::proposals(store)).await?;
+        let (mut pruned, mut after, mut looked) = (Pruned::default(), 0, 0);
+        // What is deleted is overwritten: it is meant to be gone.
+        self.call(|store| store.connection.execute_batch("PRAGMA secure_delete = ON").failed()).await?;
+        loop {
+            let wanted = prune.clone();
+            let round = if prune.rehearse {
+                self.call(move |store| prune::round(store, &wanted, after)).await?
+            } else {
+                self.write(move |store| prune::round(store, &wanted, after)).await?
+            };
+            pruned.proposals += round.proposals;
+            pruned.events += round.events;
+            (after, looked) = (round.reached, looked + round.looked);
+            progress(looked.min(all), all);
+            if !round.more {
+                break;
+            }
+        }
+        if pruned.proposals > 0 && !prune.rehearse {
+            // Old pages of the log hold it too. If somebody reads just now, a later checkpoint does this.
+            self.call(|store| read::checkpoint(store)).await?;
+        }
+        Ok(pruned)
+    }
+
+    async fn vacuum(&self) -> Result<(u64, u64)> {
+        self.call(|store| {
+            let before = read::bytes(store)?;
+            store.connection.execute_batch("VACUUM").failed()?;
+            store.schema_version = schema::check_schema(&store.connection)?;
+            read::checkpoint(store)?;
+            Ok((before, read::bytes(store)?))
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<LedgerStats> {

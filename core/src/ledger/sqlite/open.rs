@@ -11,11 +11,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use zeroize::Zeroizing;
 
-use super::chain::{Head, ROOT, head, head_mac, tampered};
-use super::schema::{APPLICATION_ID, FORMAT, check_schema, migrate};
+use super::chain::{Head, ROOT, head, head_mac, signed_beginning, tampered};
+use super::index::{self, BLOCK};
+use super::schema::{APPLICATION_ID, FORMAT, FORMAT_WITH_INDEX, check_schema, migrate};
 use super::{Failed, SqliteLedger, Store};
 use crate::error::{Code, Error, Result};
-use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret};
+use crate::ledger::Lease;
+use crate::primitives::{Clock, Digest, IdSource, MacKey, Secret, SystemClock};
+use crate::protocol::State;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -49,6 +52,16 @@ impl LedgerOptions {
         self.key = key;
         self
     }
+}
+
+/// May a ledger be made in this file?
+#[derive(Clone, Copy)]
+enum Making {
+    /// It was not there, or empty.
+    Now,
+    /// It has our mark: only if its first commit never ended.
+    IfEmpty,
+    Never,
 }
 
 enum Kind {
@@ -92,9 +105,82 @@ impl SqliteLedger {
             make_file(&path)?;
         }
         warn_about_file(&path, &mut warnings);
-        let opened = connect(&path, &key, fresh, clock, ids);
+        let making = if fresh {
+            Making::Now
+        } else if options.create {
+            Making::IfEmpty
+        } else {
+            Making::Never
+        };
+        let opened = connect(&path, &key, making, clock, ids);
         let (connection, key, schema_version) = opened.map_err(|error| error.with("path", path.display()))?;
         Self::start(Store { connection, key, path, schema_version }, warnings)
+    }
+}
+
+impl SqliteLedger {
+    /// Deletes a ledger that is ours, with its log. Its key stays: copies of it can still be verified. What is not at its
+    /// end is only given up with `force`; what a living server holds, never.
+    ///
+    /// # Errors
+    /// `LEDGER_HELD`, `LEDGER_OPEN_WORK`, `LEDGER_NOT_FOUND`, `LEDGER_FOREIGN`, `LEDGER_BUSY`, and those of [`Self::open`].
+    pub fn reset(path: &Path, key: Option<Secret>, force: bool) -> Result<()> {
+        match kind_of(path)? {
+            Kind::Fresh => return Err(Error::new(Code::LedgerNotFound).with("path", path.display())),
+            Kind::Foreign => return Err(Error::new(Code::LedgerForeign).with("path", path.display())),
+            Kind::Ours => {}
+        }
+        let key = find_key(path, key.as_ref(), false, &NoIds)?;
+        let opened = connect(path, &key, Making::Never, &SystemClock, &NoIds).and_then(|(connection, ..)| {
+            // Everything into the one file, and nobody else in it: what another process wrote now would be lost.
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").failed()?;
+            let open = open_work(&connection)?;
+            Ok((connection, open))
+        });
+        let (connection, open) = opened.map_err(|error| error.with("path", path.display()))?;
+        Lease::refuse_if_held(path)?;
+        if let (Some(work), false) = (open, force) {
+            return Err(Error::new(Code::LedgerOpenWork).with("path", path.display()).with("work", work));
+        }
+        for end in ["", "-wal", "-shm", ".lease.json"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            match std::fs::remove_file(&name) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(path, &error)),
+                _ => {}
+            }
+        }
+        sync_folder(path);
+        drop(connection);
+        Ok(())
+    }
+}
+
+/// What is not at its end, in words.
+fn open_work(connection: &Connection) -> Result<Option<String>> {
+    let mut found = Vec::new();
+    for state in State::ALL.iter().filter(|state| !state.is_terminal()) {
+        let count: u64 = connection
+            .query_row("SELECT count(*) FROM standings WHERE state = ?1", [state.as_str()], |row| row.get(0))
+            .failed()?;
+        if count > 0 {
+            found.push(format!("{count} {state}"));
+        }
+    }
+    Ok((!found.is_empty()).then(|| found.join(", ")))
+}
+
+/// A ledger that is there needs none.
+#[derive(Debug)]
+struct NoIds;
+
+impl IdSource for NoIds {
+    fn uuid(&self) -> String {
+        String::new()
+    }
+
+    fn key(&self) -> Option<[u8; 32]> {
+        None
     }
 }
 
@@ -261,7 +347,7 @@ fn sync_folder(path: &Path) {
 fn connect(
     path: &Path,
     key: &MacKey,
-    fresh: bool,
+    making: Making,
     clock: &dyn Clock,
     ids: &dyn IdSource,
 ) -> Result<(Connection, MacKey, i64)> {
@@ -274,42 +360,53 @@ fn connect(
     // A plan that depends on what is bound would be made anew at every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).failed()?;
     connection.busy_timeout(BUSY_TIMEOUT).failed()?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if format > FORMAT {
         return Err(Error::new(Code::LedgerFormatUnknown).with("found", format).with("known", FORMAT));
     }
     if format == 0 {
         // Our mark and the format are written together: a file with the one and not the other was emptied.
-        if !fresh {
-            return Err(tampered("the file", "its tables are gone"));
+        // A first commit that a full disk or a crash cut short was taken back on opening: then there is no file, again.
+        let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).failed()?;
+        match making {
+            Making::Now => {}
+            _ if pages > 0 => return Err(tampered("the file", "its tables are gone")),
+            Making::IfEmpty => {}
+            Making::Never => return Err(Error::new(Code::LedgerNotFound).with("path", path.display())),
         }
         // A change set takes half a default page: larger pages hold more of them. Only a new file heeds this.
         connection.pragma_update(None, "page_size", 8192).failed()?;
     }
     if format < FORMAT {
-        upgrade(&connection, key, clock, ids)?;
+        upgrade(&connection, path, key, clock, ids)?;
     }
     make_durable(&connection)?;
     let schema_version = check_schema(&connection)?;
     let (key_id, ledger_id): (String, String) = connection
         .query_row("SELECT key_id, ledger_id FROM chain WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .failed()?;
-    if key_id != key.id() {
-        return Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()));
-    }
+    ours(path, key, &key_id)?;
     let key = key.derive("signoff ledger", &ledger_id);
     head(&connection, &key)?;
     Ok((connection, key, schema_version))
 }
 
+fn ours(path: &Path, key: &MacKey, key_id: &str) -> Result<()> {
+    if key_id == key.id() {
+        return Ok(());
+    }
+    Err(Error::new(Code::LedgerKeyMismatch).with("path", path.with_extension("key").display()))
+}
+
 /// Of several processes that find an old or empty file, one upgrades it and the others find it done. The header must
 /// carry our mark before the log is switched on, or a crash would leave a file that looks foreign.
-fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn IdSource) -> Result<()> {
+fn upgrade(connection: &Connection, path: &Path, key: &MacKey, clock: &dyn Clock, ids: &dyn IdSource) -> Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE").failed()?;
     let from: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).failed()?;
     if from < FORMAT {
         migrate(connection, from).failed()?;
+        index_what_is_there(connection, from)?;
     }
     if from == 0 {
         // One key may serve several ledgers; what one of them signed fits no other.
@@ -319,11 +416,34 @@ fn upgrade(connection: &Connection, key: &MacKey, clock: &dyn Clock, ids: &dyn I
         connection
             .execute(
                 "INSERT INTO chain (id, size, head, mac, key_id, ledger_id, created_at) VALUES (1, 0, ?1, ?2, ?3, ?4, ?5)",
-                params![ROOT, head_mac(root, &signing), key.id(), ledger_id, clock.now().to_string()],
+                params![ROOT, head_mac(root, &signing), key.id(), ledger_id, signed_beginning(&signing, &clock.now().to_string())],
             )
             .failed()?;
     }
+    if (1..FORMAT_WITH_INDEX).contains(&from) {
+        // Until then nothing covered when a ledger was made.
+        let (key_id, ledger_id, made): (String, String, String) = connection
+            .query_row("SELECT key_id, ledger_id, created_at FROM chain WHERE id = 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .failed()?;
+        // Signed under another key it would be nobody's. Closing takes the whole upgrade back.
+        ours(path, key, &key_id)?;
+        let signing = key.derive("signoff ledger", &ledger_id);
+        connection
+            .execute("UPDATE chain SET created_at = ?1 WHERE id = 1", [signed_beginning(&signing, &made)])
+            .failed()?;
+    }
     connection.execute_batch("COMMIT").failed()
+}
+
+/// A ledger from before the index gets it whole.
+fn index_what_is_there(connection: &Connection, from: u32) -> Result<()> {
+    if !(1..FORMAT_WITH_INDEX).contains(&from) {
+        return Ok(());
+    }
+    let size: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).failed()?;
+    (0..size / BLOCK).try_for_each(|block| index::write(connection, block))
 }
 
 /// WAL, and a full sync at every commit; both are read back, because a setting that was ignored protects nobody.

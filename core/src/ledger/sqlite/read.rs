@@ -12,8 +12,8 @@ use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
-    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalFilter, ProposalRecord,
-    ProposalSummary, ReceiptFilter, ReceiptRecord, Standing,
+    Checkpoint, Decision, EventRecord, EvidenceRecord, Facts, LedgerStats, ProposalRecord, ProposalSummary,
+    ReceiptRecord, Standing,
 };
 use crate::primitives::{Digest, Instant, MacKey};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, Lease, State, WritebackJob};
@@ -139,8 +139,8 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
     let stored = connection
         .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
         .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
-        .failed()?
-        .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))?;
+        .failed()?;
+    let Some(stored) = stored else { return Err(missing(connection, proposal_id)?) };
     let events = connection
         .prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"
@@ -197,6 +197,18 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
         jobs,
         receipts,
     })
+}
+
+/// Why there is no such proposal: there never was, or it was pruned.
+pub(super) fn missing(connection: &Connection, proposal_id: &str) -> Result<Error> {
+    let pruned: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events e JOIN pruned USING (seq) WHERE e.subject = ?1 AND e.subject <> '')",
+        )
+        .and_then(|mut statement| statement.query_row([proposal_id], |row| row.get(0)))
+        .failed()?;
+    let code = if pruned { Code::ProposalPruned } else { Code::ProposalNotFound };
+    Ok(Error::new(code).with("proposal", proposal_id))
 }
 
 /// One event, checked against its predecessor, its rows and the key.
@@ -283,27 +295,8 @@ pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<Receip
     Ok(Some(ReceiptRecord { seq, receipt, details }))
 }
 
-fn page(limit: u32) -> u32 {
-    if limit == 0 { 20 } else { limit.min(200) }
-}
-
-pub(super) fn list(store: &Store, filter: &ProposalFilter) -> Result<Vec<ProposalSummary>> {
-    // By state it walks the standings' index; without, the proposals themselves.
-    let (order, state) = filter.state.map_or(("p.seq", "1"), |_| ("s.seq", "s.state = ?3"));
-    let sql = format!("{PROPOSALS} WHERE {order} < ?1 AND {state} ORDER BY {order} DESC LIMIT ?2");
-    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
-    let mut statement = store.connection.prepare_cached(&sql).failed()?;
-    let limit = page(filter.limit);
-    let rows = match filter.state {
-        Some(state) => statement.query_map((before, limit, state.as_str()), proposal_row),
-        None => statement.query_map((before, limit), proposal_row),
-    };
-    let rows = rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>).failed()?;
-    rows.into_iter().map(|row| summary(&store.key, row)).collect()
-}
-
 /// A list checks each row's own seals; the chain around it is checked when a proposal is loaded.
-fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
+pub(super) fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
     let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
     let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
     change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
@@ -322,29 +315,6 @@ fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
     })
 }
 
-pub(super) fn receipts(store: &Store, filter: &ReceiptFilter) -> Result<Vec<ReceiptRecord>> {
-    let before = filter.before_seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
-    let limit = page(filter.limit);
-    let connection = &store.connection;
-    let seqs: Vec<u64> = match &filter.proposal_id {
-        Some(id) => connection
-            .prepare_cached(
-                "SELECT r.seq FROM receipts r JOIN events e ON e.seq = r.seq WHERE r.seq < ?1 AND e.subject = ?3 ORDER BY r.seq DESC LIMIT ?2",
-            )
-            .and_then(|mut statement| statement.query_map((before, limit, id), |row| row.get(0))?.collect()),
-        None => connection
-            .prepare_cached("SELECT seq FROM receipts WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")
-            .and_then(|mut statement| statement.query_map((before, limit), |row| row.get(0))?.collect()),
-    }
-    .failed()?;
-    let mut found = Vec::with_capacity(seqs.len());
-    for seq in seqs {
-        check_event(connection, &store.key, seq)?;
-        found.extend(receipt(connection, seq)?);
-    }
-    Ok(found)
-}
-
 pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
     let connection = &store.connection;
     let row = connection
@@ -360,11 +330,30 @@ pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<Eviden
     Ok(Some(EvidenceRecord { id: evidence_id.to_owned(), at, document: parse(&text, seq)?, audit }))
 }
 
+fn number(store: &Store, sql: &str) -> Result<u64> {
+    store.connection.query_row(sql, [], |row| row.get(0)).failed()
+}
+
+/// How many proposals there are.
+pub(super) fn proposals(store: &Store) -> Result<u64> {
+    number(store, "SELECT count(*) FROM standings")
+}
+
+/// How large the file is.
+pub(super) fn bytes(store: &Store) -> Result<u64> {
+    number(store, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+}
+
+/// Moves what is in the log into the file, and empties the log if nobody reads it.
+pub(super) fn checkpoint(store: &Store) -> Result<()> {
+    store.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).failed()
+}
+
 pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     let connection = &store.connection;
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).failed();
     let mut rows = BTreeMap::new();
-    for table in COVERED.iter().map(|(table, _)| *table).chain(["events"]) {
+    for table in COVERED.iter().map(|(table, _)| *table).chain(["events", "pruned"]) {
         rows.insert(table.to_owned(), count(&format!("SELECT count(*) FROM {table}"))?);
     }
     let mut states = BTreeMap::new();
@@ -379,7 +368,7 @@ pub(super) fn stats(store: &Store) -> Result<LedgerStats> {
     Ok(LedgerStats {
         path: store.path.display().to_string(),
         format: FORMAT,
-        bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
+        bytes: bytes(store)?,
         rows,
         states,
         checkpoint: checkpoint.to_string(),

@@ -14,6 +14,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5369_676e;
 /// The format this build writes: the number of steps.
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
 
+/// The first format that has the index of lists.
+pub(super) const FORMAT_WITH_INDEX: u32 = 3;
+
 /// Every table's `seq` is the event it was written with, so an event finds its rows by primary key. What moves stands
 /// apart from what does not: `standings` has the present state of each proposal, sealed, and is what a step updates.
 const MIGRATIONS: &[&str] = &["
@@ -35,6 +38,11 @@ CREATE TABLE receipts (seq INTEGER PRIMARY KEY, document TEXT NOT NULL, details 
 ", "
 CREATE TABLE receipt_tables (seq INTEGER PRIMARY KEY, source TEXT NOT NULL, document TEXT NOT NULL) STRICT;
 CREATE INDEX receipt_tables_source ON receipt_tables (source);
+", "
+CREATE TABLE terms (term INTEGER NOT NULL, block INTEGER NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (term, block)) STRICT, WITHOUT ROWID;
+CREATE TABLE blocks (block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
+CREATE TABLE prunings (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
+CREATE TABLE pruned (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
 "];
 
 /// The columns of each table that an event's digest covers, in order; `$` stands for the table.
@@ -46,6 +54,7 @@ pub(super) const COVERED: &[(&str, &[&str])] = &[
     ("writeback_jobs", &["$.document"]),
     ("receipts", &["$.document", "$.details"]),
     ("receipt_tables", &["$.source", "$.document"]),
+    ("prunings", &["$.document"]),
 ];
 
 /// Every object of the schema as the steps make it. `None` if even an empty database could not be made.

@@ -9,7 +9,7 @@ use super::receipt_table;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
-use crate::ledger::{Advance, Advanced, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
+use crate::ledger::{Advance, Advanced, HumanAction, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
 use crate::protocol::{ChangeSet, ChangeSetMode, Columns, Event, ROW_HASH_COLUMN, State};
 
@@ -235,6 +235,7 @@ fn kind_of(event: Event) -> &'static str {
         Event::Conflict => "writeback_conflict",
         Event::Failed => "writeback_failed",
         Event::Tombstoned => "writeback_canceled",
+        Event::HumanAction => "shadow_human_action_recorded",
     }
 }
 
@@ -296,6 +297,31 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     update_standing(connection, key, &row, state, &standing, seq)?;
     fault_point!("fault:ledger.event");
     Ok(Some(Advanced { seq, state, overtaken_by }))
+}
+
+/// What a person did beside a shadow proposal. Its state stays; its last event moves, so that two at once do not cross.
+pub(super) fn record_human_action(store: &Store, action: &HumanAction) -> Result<Option<u64>> {
+    let (connection, key) = (&store.connection, &store.key);
+    let previous = head(connection, key)?;
+    let row = stored(connection, &action.proposal_id)?;
+    within(previous, row.last_seq)?;
+    if row.last_seq != action.expected_seq {
+        return Ok(None);
+    }
+    let state = row.sealed_state(key)?.after(Event::HumanAction)?;
+    let standing: Value = serde_json::from_str(&row.standing).unwrap_or(Value::Null);
+    let did = serde_json::to_value(&action.did).unwrap_or(Value::Null);
+    let detail = json!({ "event": Event::HumanAction, "to": state, "standing": standing, "human_action": did });
+    let draft = Draft {
+        kind: kind_of(Event::HumanAction),
+        subject: &action.proposal_id,
+        actor: &action.actor,
+        at: action.at,
+        detail: canonical(&detail)?,
+    };
+    let head = append(connection, key, previous, &draft)?;
+    update_standing(connection, key, &row, state, &row.standing, head.size)?;
+    Ok(Some(head.size))
 }
 
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this

@@ -2,6 +2,7 @@
 
 mod handler;
 mod http;
+mod ledger;
 mod postgres;
 mod propose;
 
@@ -39,6 +40,10 @@ fn main() {
     }
     if wanted("http") {
         http::run();
+    }
+    // Minutes, most of them to make it: only if it is asked for.
+    if only.as_deref() == Some("ledger") {
+        ledger::run();
     }
     if wanted("postgres") {
         postgres::run();

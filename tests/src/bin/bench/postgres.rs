@@ -20,7 +20,7 @@ use signoff_tests::shop::{job_by, name};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 /// Changes at each level of each way.
-pub(crate) const CHANGES: usize = 1_500;
+const CHANGES: usize = 1_500;
 const LEVELS: [usize; 3] = [1, 16, 64];
 /// Connections of every pool.
 pub(crate) const CONNECTIONS: u32 = 16;
