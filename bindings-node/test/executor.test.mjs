@@ -39,14 +39,15 @@ test('a change is proposed, approved and booked once', { skip: without }, async 
   }
   child.stdout.resume();
 
+  const address = db.url().replace('@/', '@localhost/');
   const signoff = (...words) =>
     JSON.parse(
       execFileSync(program, ['--format', 'json', ...words], {
         cwd: folder,
         encoding: 'utf8',
         env: {
-          BILLING_APP_READ_URL: db.url(),
-          BILLING_APP_WRITE_URL: db.url(),
+          BILLING_APP_READ_URL: address,
+          BILLING_APP_WRITE_URL: address,
           BILLING_APP_HANDLER_URL: `${url}/signoff/writeback`,
           BILLING_APP_HANDLER_TOKEN: 'a-token',
           BILLING_APP_HANDLER_SECRET: SECRET,

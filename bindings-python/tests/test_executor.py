@@ -32,9 +32,10 @@ def test_a_change_is_proposed_approved_and_booked_once(cluster: Cluster, tmp_pat
         "BILLING_APP_HANDLER_SECRET": SECRET,
     }
     with Server("app:app", EXAMPLE, tmp_path / "log", variables) as server:
+        url = cluster.url(database).replace("@/", "@localhost/")
         environment = {
-            "BILLING_APP_READ_URL": cluster.url(database),
-            "BILLING_APP_WRITE_URL": cluster.url(database),
+            "BILLING_APP_READ_URL": url,
+            "BILLING_APP_WRITE_URL": url,
             "BILLING_APP_HANDLER_URL": server.address + "/signoff/writeback",
             "BILLING_APP_HANDLER_TOKEN": "a-token",
             "BILLING_APP_HANDLER_SECRET": SECRET,
