@@ -6,9 +6,11 @@ mod output;
 mod setup;
 mod table;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use signoff::primitives::looks_secret;
 
 use crate::args::{
     Arguments, Command, Config, ConfigCommand, Format, Proposals, ProposalsCommand, Replay, ReplayCommand,
@@ -52,7 +54,12 @@ fn usage(refused: &clap::Error) -> ExitCode {
         Output::new(true).error(&error.with("hint", hint.trim_start_matches("tip: ")));
     } else {
         // A reader that went away is not an error.
-        let _ = refused.print();
+        let _ = if code != 0 && looks_secret(&refused.to_string()) {
+            let text = "error: what is wrong in the command line looks like a credential, and is not repeated";
+            writeln!(std::io::stderr(), "{text}\n\nFor more information, try '--help'.")
+        } else {
+            refused.print()
+        };
     }
     ExitCode::from(code)
 }

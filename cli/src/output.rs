@@ -7,6 +7,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use signoff::Error;
+use signoff::error::visible_json;
+
+/// JSON for people and programs alike: what a terminal would act on stands as its escape.
+pub fn pretty(value: &impl Serialize) -> String {
+    visible_json(serde_json::to_string_pretty(value).unwrap_or_default())
+}
 
 /// Where answers go.
 pub struct Output {
@@ -51,7 +57,7 @@ impl Output {
     /// One answer of many, on a line of its own; nothing for humans.
     pub fn json_line(&mut self, value: &impl Serialize) {
         if self.json {
-            self.put(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+            self.put(&format!("{}\n", visible_json(serde_json::to_string(value).unwrap_or_default())));
         }
     }
 
@@ -68,7 +74,7 @@ impl Output {
     /// The answer of a program; nothing for humans.
     pub fn value(&mut self, value: &impl Serialize) {
         if self.json {
-            self.put(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
+            self.put(&format!("{}\n", pretty(value)));
         }
     }
 

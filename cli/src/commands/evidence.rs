@@ -24,7 +24,7 @@ pub async fn run(global: &Global, evidence: &Evidence, output: &mut Output) -> R
         EvidenceCommand::Show(show) => {
             let record = runtime.evidence_bundle(&show.id).await?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
         EvidenceCommand::Export(export) => {
             let record = runtime.evidence_bundle(&export.id).await?;

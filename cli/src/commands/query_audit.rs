@@ -24,7 +24,7 @@ pub async fn run(global: &Global, audit: &QueryAudit, output: &mut Output) -> Re
         QueryAuditCommand::Show(show) => {
             let record = runtime.audit_record(number(&show.id)?).await?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
         QueryAuditCommand::Export(export) => {
             let record = runtime.audit_record(number(&export.id)?).await?;

@@ -24,7 +24,7 @@ pub async fn run(global: &Global, receipts: &Receipts, output: &mut Output) -> R
             let missing = || Error::new(Code::ReceiptNotFound).with("receipt", &show.id);
             let record = find(&runtime, &show.id).await?.ok_or_else(missing)?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
     }
     Ok(0)

@@ -52,7 +52,7 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
         writeback(&story, output);
         output.line("Every event, row and signature behind this was checked on the way here.");
         if arguments.details {
-            let text = serde_json::to_string_pretty(&story).unwrap_or_default();
+            let text = crate::output::pretty(&story);
             output.line(text);
         } else {
             output.line(format!("More: signoff replay show {} --details", record.id()));

@@ -10,4 +10,4 @@ mod text;
 
 pub use catalogue::{Audience, CATALOGUE, Code, CodeInfo, Exit};
 pub use object::{Error, Result};
-pub use text::{nearest, printable, quoted};
+pub use text::{nearest, printable, quoted, visible_json};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::chain::{StoredEvent, head, tampered};
 use super::index::{BELOW, Bits, Block, Field, block_of, events_of, make, term};
-use super::read::{EVENT_COLUMNS, PROPOSALS, check_event, document, event_row, parse, proposal_row, receipt, summary};
+use super::read::{PROPOSALS, check_event, document, parse, proposal_row, receipt, summary};
 use super::{Failed, Store, read};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{
@@ -327,7 +327,7 @@ pub(super) fn proposals(store: &Store, filter: &Filter, request: &PageRequest) -
             .prepare_cached(&format!("{PROPOSALS} WHERE p.seq = ?1"))
             .and_then(|mut statement| statement.query_row([seq], proposal_row))
             .failed()?;
-        Ok(Some((seq, summary(key, row)?)))
+        Ok(Some((seq, summary(connection, key, row)?)))
     })
 }
 
@@ -380,19 +380,16 @@ pub(super) fn events(store: &Store, filter: &Filter, request: &PageRequest) -> R
     page(store, List::Events, filter, request, |connection, key, seq| Ok(Some((seq, logged(connection, key, seq)?))))
 }
 
-/// An event, checked with its rows; of a pruned one, what is left.
+/// An event, checked with its rows; of a pruned one, what is left. That a pruning covers it, a verification finds.
 fn logged(connection: &Connection, key: &MacKey, seq: u64) -> Result<LoggedEvent> {
-    let pruned: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pruned WHERE seq = ?1)")
-        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
+    let payload: Option<[u8; 32]> = connection
+        .prepare_cached("SELECT payload FROM pruned WHERE seq = ?1")
+        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
         .failed()?;
-    let event = if pruned {
-        connection
-            .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
-            .and_then(|mut statement| statement.query_row([seq], event_row))
-            .failed()?
-    } else {
-        check_event(connection, key, seq)?
+    let pruned = payload.is_some();
+    let event = match payload {
+        Some(payload) => read::check_pruned(connection, key, seq, payload)?,
+        None => check_event(connection, key, seq)?,
     };
     let broken = || tampered(format!("event {seq}"), "its hash is not one");
     let hash = event.hash.as_slice().try_into().map(Digest::from_bytes).map_err(|_| broken())?;
@@ -481,7 +478,7 @@ pub(super) fn named(store: &Store, kind: Named, beginning: &str) -> Result<Strin
         [one, other, ..] => {
             Err(Error::new(Code::IdAmbiguous).with("id", beginning).with("first", one).with("second", other))
         }
-        [] if kind == Named::Proposal => Err(read::missing(&store.connection, &low)?),
+        [] if kind == Named::Proposal => Err(read::missing(&store.connection, &store.key, &low)?),
         [] => Err(Error::new(missing).with(field, beginning)),
     }
 }
@@ -515,6 +512,7 @@ mod tests {
             (STATE_WITHIN, "USING COVERING INDEX standings_state (state=? AND seq>? AND seq<?)"),
             (TIMES_BELOW, "USING INTEGER PRIMARY KEY (rowid<?)"),
             (OF_SUBJECT, "USING COVERING INDEX events_subject (subject=?)"),
+            (read::LAST_OF, "USING COVERING INDEX events_subject (subject=?)"),
             (PROPOSALS_NAMED, "USING COVERING INDEX proposals_id (proposal_id>? AND proposal_id<?)"),
             (EVIDENCE_NAMED, "USING COVERING INDEX evidence_by_id (evidence_id>? AND evidence_id<?)"),
             (&by_seq, "SEARCH p USING INTEGER PRIMARY KEY (rowid=?); SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
