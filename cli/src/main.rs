@@ -28,13 +28,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(&arguments, &mut output)),
         Err(_) => Err(signoff::Error::new(signoff::Code::Internal).with("detail", "no async runtime")),
     };
-    match result {
-        Ok(exit) => ExitCode::from(exit),
+    let exit = match result {
+        Ok(exit) => exit,
         Err(error) => {
             output.error(&error);
-            ExitCode::from(u8::from(error.exit()))
+            u8::from(error.exit())
         }
-    }
+    };
+    ExitCode::from(output.end(exit))
 }
 
 /// What clap refused: in its own words for people, and as an error with its code for programs.

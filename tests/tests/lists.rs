@@ -250,6 +250,11 @@ fn hidden_characters_are_shown_in_every_list() {
         assert!(shown.contains("\\u{202e}") || list == ["activity", "search"], "{list:?}\n{shown}");
         assert!(!shown.contains('\u{202e}'), "{list:?}\n{shown}");
     }
+    // What is shown as JSON has them as its escapes, to people and to programs.
+    for show in [vec!["replay", "show", "latest", "--details"], vec!["proposals", "show", "latest", "--json"]] {
+        let shown = workspace.run(show.clone()).expect(0).out;
+        assert!(shown.contains(r"INV-\u202e1") && !shown.contains('\u{202e}'), "{show:?}\n{shown}");
+    }
 }
 
 #[test]

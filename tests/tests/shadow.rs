@@ -97,6 +97,7 @@ fn what_is_no_patch_is_refused_and_not_recorded() {
         ("{", "JSON_INVALID"),
         (r#"{"late fee":1}"#, "UNSAFE_IDENTIFIER"),
         (r#"{"waiver_reason":"postgres://u:planted@h/db"}"#, "SECRET_MATERIAL_REJECTED"),
+        (r#"{"ghp_planted0planted0planted0":1}"#, "SECRET_MATERIAL_REJECTED"),
     ] {
         let told = workspace.json(["shadow", "record-human-action", &id, "--patch", patch]);
         assert_eq!(told.error_code(), code, "{patch}");

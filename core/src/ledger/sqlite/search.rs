@@ -327,7 +327,13 @@ pub(super) fn proposals(store: &Store, filter: &Filter, request: &PageRequest) -
             .prepare_cached(&format!("{PROPOSALS} WHERE p.seq = ?1"))
             .and_then(|mut statement| statement.query_row([seq], proposal_row))
             .failed()?;
-        Ok(Some((seq, summary(connection, key, row)?)))
+        let found = summary(connection, key, row)?;
+        // A word is eight bytes of a digest, and the index is not signed: what it found is asked again.
+        let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|wanted| wanted == value);
+        let meant = is(&filter.tenant, &found.tenant_id)
+            && is(&filter.principal, &found.principal)
+            && is(&filter.capability, &found.action);
+        Ok(meant.then_some((seq, found)))
     })
 }
 
@@ -478,7 +484,11 @@ pub(super) fn named(store: &Store, kind: Named, beginning: &str) -> Result<Strin
         [one, other, ..] => {
             Err(Error::new(Code::IdAmbiguous).with("id", beginning).with("first", one).with("second", other))
         }
-        [] if kind == Named::Proposal => Err(read::missing(&store.connection, &store.key, &low)?),
+        [] if kind == Named::Proposal => match read::missing(&store.connection, &store.key, &low)? {
+            // In the words that were used.
+            error if error.code() == missing => Err(Error::new(missing).with(field, beginning)),
+            error => Err(error),
+        },
         [] => Err(Error::new(missing).with(field, beginning)),
     }
 }
