@@ -43,7 +43,7 @@ impl Error {
     pub fn with(mut self, field: &'static str, value: impl fmt::Display) -> Self {
         let value = value.to_string();
         #[cfg(feature = "runtime")]
-        let value = if crate::primitives::looks_secret(&value) { "[redacted]".to_owned() } else { value };
+        let value = if super::looks_secret(&value) { "[redacted]".to_owned() } else { value };
         self.inner.context.push((field, value));
         self
     }
