@@ -7,9 +7,11 @@ mod service;
 mod setup;
 mod table;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use signoff::primitives::looks_secret;
 
 use crate::args::{
     Arguments, Command, Config, ConfigCommand, Format, Proposals, ProposalsCommand, Replay, ReplayCommand,
@@ -27,13 +29,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(&arguments, &mut output)),
         Err(_) => Err(signoff::Error::new(signoff::Code::Internal).with("detail", "no async runtime")),
     };
-    match result {
-        Ok(exit) => ExitCode::from(exit),
+    let exit = match result {
+        Ok(exit) => exit,
         Err(error) => {
             output.error(&error);
-            ExitCode::from(u8::from(error.exit()))
+            u8::from(error.exit())
         }
-    }
+    };
+    ExitCode::from(output.end(exit))
 }
 
 /// What clap refused: in its own words for people, and as an error with its code for programs.
@@ -53,7 +56,12 @@ fn usage(refused: &clap::Error) -> ExitCode {
         Output::new(true).error(&error.with("hint", hint.trim_start_matches("tip: ")));
     } else {
         // A reader that went away is not an error.
-        let _ = refused.print();
+        let _ = if code != 0 && looks_secret(&refused.to_string()) {
+            let text = "error: what is wrong in the command line looks like a credential, and is not repeated";
+            writeln!(std::io::stderr(), "{text}\n\nFor more information, try '--help'.")
+        } else {
+            refused.print()
+        };
     }
     ExitCode::from(code)
 }

@@ -1,24 +1,33 @@
 //! Answers on standard output, everything else on standard error. A reader that went away is not an error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
-use signoff::Error;
+use signoff::error::visible_json;
+use signoff::{Code, Error};
+
+/// JSON for people and programs alike: what a terminal would act on stands as its escape.
+pub fn pretty(value: &impl Serialize) -> String {
+    visible_json(serde_json::to_string_pretty(value).unwrap_or_default())
+}
 
 /// Where answers go.
 pub struct Output {
     json: bool,
     colour: bool,
     closed: bool,
+    lost: Option<Error>,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour, closed: false }
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        let colour = std::io::stdout().is_terminal() && !unwanted && !dumb;
+        Self { json, colour, closed: false, lost: None }
     }
 
     /// Is the answer for a program?
@@ -33,7 +42,7 @@ impl Output {
 
     /// The answer in a form of its own.
     pub fn raw(&mut self, text: &str) {
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        self.put(text);
     }
 
     /// A line of a human answer; nothing in JSON.
@@ -51,7 +60,7 @@ impl Output {
     /// One answer of many, on a line of its own; nothing for humans.
     pub fn json_line(&mut self, value: &impl Serialize) {
         if self.json {
-            self.put(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+            self.put(&format!("{}\n", visible_json(serde_json::to_string(value).unwrap_or_default())));
         }
     }
 
@@ -62,13 +71,31 @@ impl Output {
 
     fn put(&mut self, text: &str) {
         let mut stdout = std::io::stdout();
-        self.closed |= stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
+        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            self.closed = true;
+            if error.kind() != ErrorKind::BrokenPipe && self.lost.is_none() {
+                let lost = Error::new(Code::FileUnwritable).with("path", "standard output");
+                self.lost = Some(lost.with("reason", error.kind()));
+            }
+        }
+    }
+
+    /// How the program ends: an answer that a full disk swallowed was not given.
+    pub fn end(&mut self, exit: u8) -> u8 {
+        match self.lost.take() {
+            Some(error) if exit == 0 => {
+                self.json = false;
+                self.error(&error);
+                u8::from(error.exit())
+            }
+            _ => exit,
+        }
     }
 
     /// The answer of a program; nothing for humans.
     pub fn value(&mut self, value: &impl Serialize) {
         if self.json {
-            self.put(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
+            self.put(&format!("{}\n", pretty(value)));
         }
     }
 
@@ -114,7 +141,7 @@ pub struct Progress(ProgressBar);
 
 impl Progress {
     pub fn begin(label: &'static str, what: &'static str) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {human_pos}/{human_len} {msg} {eta}") {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -125,9 +152,13 @@ impl Progress {
 
     /// What the work tells how far it is.
     pub fn teller(&self) -> Box<dyn FnMut(u64, u64) + Send> {
-        let (bar, begun) = (self.0.clone(), self.0.elapsed());
+        let (bar, begun, mut shown) = (self.0.clone(), self.0.elapsed(), false);
         Box::new(move |done, all| {
             if bar.elapsed().saturating_sub(begun) > Duration::from_millis(300) {
+                if !shown {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                    shown = true;
+                }
                 bar.set_length(all);
                 bar.set_position(done);
             }

@@ -518,6 +518,69 @@ fn whoever_acts_has_a_name_and_keeps_secrets_to_themselves() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let workspace = Workspace::new();
+    let id = workspace.propose("INV-3001", "kind");
+    let waive = "billing.propose_late_fee_waiver";
+    for (secret, planted) in [
+        ("AKIAPLANTEDPLANTED99", "PLANTED"),
+        ("ghp_planted0planted0planted0", "planted"),
+        ("sk_live_planted0planted0", "planted"),
+        ("xoxb-123456789012-planted", "planted"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.planted-1", "planted"),
+        ("Bearer 0planted0planted0planted", "planted"),
+        ("postgres://u:planted@h/db", "planted"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nplanted\n-----END RSA PRIVATE KEY-----", "planted"),
+    ] {
+        for value in [secret.to_owned(), format!("take {secret} for the refund, thanks")] {
+            let unknown = serde_json::json!({ "invoice_id": "INV-9001", "reason": "x", value.as_str(): 1 }).to_string();
+            let reason = serde_json::json!({ "invoice_id": "INV-9001", "reason": value }).to_string();
+            for command in [
+                vec!["propose", waive, "--json", &unknown],
+                vec!["propose", waive, "--json", &reason],
+                vec!["propose", &value, "--json", "{}"],
+                vec!["proposals", "show", &value],
+                vec!["proposals", "list", "--cursor", &value],
+                vec!["proposals", "list", "--state", &value],
+                vec!["proposals", "list", &value],
+                vec!["proposals", "reject", &id, "--yes", "--actor", &value],
+                vec!["proposals", "reject", &id, "--yes", "--reason", &value],
+                vec!["events", "list", "--from", &value],
+                vec!["store", "verify", "--store", &value],
+                vec!["store", "verify", "--expect", &value],
+                vec!["config", "validate", "--config", &value],
+            ] {
+                for ran in [workspace.run(command.clone()), workspace.json(command.clone())] {
+                    assert_ne!(ran.code, 0, "{command:?}");
+                    assert!(!ran.out.contains(planted) && !ran.err.contains(planted), "{}{}", ran.out, ran.err);
+                }
+            }
+        }
+    }
+    for name in ["ledger.db", "ledger.db-wal"] {
+        let bytes = std::fs::read(workspace.path(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        assert!(!text.contains("planted"), "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_could_not_be_written_was_not_given() {
+    let workspace = Workspace::new();
+    workspace.propose("INV-3001", "kind");
+    for command in [["proposals", "list"], ["proposals", "export"], ["config", "show"], ["store", "stats"]] {
+        for json in [&[][..], &["--format", "json"]] {
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            let ran = workspace.command().args(command).args(json).stdout(full).output().unwrap();
+            let told = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(1), "{command:?}: {told}");
+            assert!(told.contains("FILE_UNWRITABLE"), "{command:?}: {told}");
+        }
+    }
+}
+
+#[test]
 fn a_reviewer_sees_the_whole_text_and_nothing_else() {
     let workspace = Workspace::new();
     let tail = "AND BALANCE REFUNDED IN FULL";

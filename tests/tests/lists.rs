@@ -236,6 +236,19 @@ fn usage_errors_are_json_where_json_was_asked_for() {
 }
 
 #[test]
+fn the_latest_proposal_is_one_to_filter_by() {
+    let workspace = Workspace::with_invoices(2);
+    workspace.propose("INV-1", "first");
+    let latest = workspace.propose("INV-2", "second");
+    for list in
+        [["evidence", "list"], ["query-audit", "list"], ["events", "list"], ["activity", "search"], ["replay", "list"]]
+    {
+        let by = |id: &str| workspace.run([list[0], list[1], "--json", "--proposal", id]).expect(0).out;
+        assert!(by("latest") == by(&latest) && by("latest").contains(&latest), "{list:?}\n{}", by("latest"));
+    }
+}
+
+#[test]
 fn hidden_characters_are_shown_in_every_list() {
     let workspace = Workspace::new();
     workspace.sql("INSERT INTO invoices (id, tenant_id, customer_id, status, balance_cents, late_fee_cents, created_at, updated_at) SELECT 'INV-\u{202e}1', tenant_id, customer_id, status, 1, 2, created_at, updated_at FROM invoices WHERE id = 'INV-3001'");
@@ -249,6 +262,11 @@ fn hidden_characters_are_shown_in_every_list() {
         // In the widest list the object is cut, before what is hidden in it.
         assert!(shown.contains("\\u{202e}") || list == ["activity", "search"], "{list:?}\n{shown}");
         assert!(!shown.contains('\u{202e}'), "{list:?}\n{shown}");
+    }
+    // What is shown as JSON has them as its escapes, to people and to programs.
+    for show in [vec!["replay", "show", "latest", "--details"], vec!["proposals", "show", "latest", "--json"]] {
+        let shown = workspace.run(show.clone()).expect(0).out;
+        assert!(shown.contains(r"INV-\u202e1") && !shown.contains('\u{202e}'), "{show:?}\n{shown}");
     }
 }
 

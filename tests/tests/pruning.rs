@@ -99,6 +99,8 @@ async fn nobody_without_the_key_prunes() {
             format!("DELETE FROM standings WHERE seq = (SELECT seq FROM proposals WHERE proposal_id = '{victim}')"),
         ),
     ];
+    // What a list of events shows of a pruned one is signed, too.
+    let listed = ["another hash", "an actor put back"];
     for (name, sql) in edits {
         restore(&workspace, &clean);
         assert!(workspace.intruder("ledger.db").execute(&sql, []).unwrap() > 0, "{name} edited nothing");
@@ -107,6 +109,10 @@ async fn nobody_without_the_key_prunes() {
             "LEDGER_TAMPERED",
             "{name}"
         );
+        if listed.contains(&name) {
+            let ran = workspace.json(["events", "list", "--limit", "200", "--store", "ledger.db"]).expect(4);
+            assert_eq!(ran.error_code(), "LEDGER_TAMPERED", "{name}");
+        }
     }
     // A whole proposal made to look pruned, with the right payloads of all its events.
     restore(&workspace, &clean);
@@ -129,6 +135,9 @@ async fn nobody_without_the_key_prunes() {
     drop(ledger);
     let ran = workspace.json(["store", "verify", "--store", "ledger.db"]).expect(4);
     assert!(ran.out.contains("no pruning says so"), "{}", ran.out);
+    // Nor is it said to be pruned, as one is that was.
+    let shown = |id: &str| workspace.json(["proposals", "show", id, "--store", "ledger.db"]).expect(4).error_code();
+    assert_eq!((shown(&victim).as_str(), shown(&proposal_id(7)).as_str()), ("LEDGER_TAMPERED", "PROPOSAL_PRUNED"));
 }
 
 fn restore(workspace: &Workspace, clean: &[u8]) {

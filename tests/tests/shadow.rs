@@ -76,8 +76,11 @@ fn nothing_of_a_shadow_is_ever_applied(engine: Engine) {
     );
     workspace.run(["shadow", "record-human-action", &id, "--patch", r#"{"late_fee_cents":0}"#]).expect(0);
     for arguments in [vec!["apply", &id], vec!["apply", &id, "--dry-run"], vec!["proposals", "writeback-job", &id]] {
-        workspace.run(arguments).expect(4);
+        let refused = workspace.json(arguments.clone()).expect(4).error_code();
+        assert_eq!(refused, "SHADOW_WRITEBACK_DISABLED", "{arguments:?}");
     }
+    let shown = workspace.run(["proposals", "show", &id]).expect(0);
+    assert!(shown.out.contains("pending_review, in shadow: compared, never applied"), "{}", shown.out);
     assert_eq!((workspace.effects("INV-3001"), workspace.executions("INV-3001")), (0, 0));
 }
 
@@ -94,6 +97,7 @@ fn what_is_no_patch_is_refused_and_not_recorded() {
         ("{", "JSON_INVALID"),
         (r#"{"late fee":1}"#, "UNSAFE_IDENTIFIER"),
         (r#"{"waiver_reason":"postgres://u:planted@h/db"}"#, "SECRET_MATERIAL_REJECTED"),
+        (r#"{"ghp_planted0planted0planted0":1}"#, "SECRET_MATERIAL_REJECTED"),
     ] {
         let told = workspace.json(["shadow", "record-human-action", &id, "--patch", patch]);
         assert_eq!(told.error_code(), code, "{patch}");

@@ -12,6 +12,7 @@ on_each_engine!(
     an_edited_ledger_row_is_refused_plain_and_recomputed,
     recomputing_without_an_edit_changes_nothing,
     an_edited_job_or_lease_in_the_ledger_is_refused,
+    a_list_shows_nothing_that_the_chain_does_not_tell,
     a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint,
     an_edited_job_file_is_refused_and_an_honest_one_applies,
     without_a_contract_nothing_is_applied,
@@ -271,6 +272,54 @@ fn deleted_reordered_and_truncated_events_are_found() {
             assert_eq!(ran.code, 4, "{name} (recomputed: {recomputed}): {}{}", ran.out, ran.err);
         }
     }
+}
+
+fn a_list_shows_nothing_that_the_chain_does_not_tell(engine: Engine) {
+    let workspace = Workspace::on(engine);
+    let id = workspace.approved("INV-3001", "tampering");
+    let older: (Vec<u8>, String, String, i64) = workspace
+        .intruder("ledger.db")
+        .query_row("SELECT seal, state, standing, last_seq FROM standings", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .unwrap();
+    workspace.run(["apply", &id]).expect(0);
+    workspace.run(["proposals", "list"]).expect(0);
+    let refused = |name: &str| {
+        for command in [vec!["proposals", "list"], vec!["replay", "list"], vec!["proposals", "show", &id]] {
+            let ran = workspace.json(command.clone());
+            assert_eq!(
+                (ran.code, ran.error_code().as_str()),
+                (4, "LEDGER_TAMPERED"),
+                "{name}: {command:?}\n{}",
+                ran.out
+            );
+        }
+    };
+    // An old state under its old, genuine seal.
+    let clean = std::fs::read(workspace.path("ledger.db")).unwrap();
+    let (seal, state, standing, last) = &older;
+    workspace
+        .intruder("ledger.db")
+        .execute(
+            "UPDATE standings SET seal = ?1, state = ?2, standing = ?3, last_seq = ?4",
+            params![seal, state, standing, last],
+        )
+        .unwrap();
+    refused("an old state");
+    // Another row and another agent, under the hash that such a change set has.
+    std::fs::write(workspace.path("ledger.db"), &clean).unwrap();
+    let ledger = workspace.intruder("ledger.db");
+    let forged =
+        r#"UPDATE proposals SET document = replace(document, '"object_id":"INV-3001"', '"object_id":"INV-3002"')"#;
+    assert_eq!(ledger.execute(forged, []).unwrap(), 1);
+    recompute(&ledger);
+    drop(ledger);
+    refused("another row");
+    // The proposal without its row.
+    std::fs::write(workspace.path("ledger.db"), &clean).unwrap();
+    workspace.intruder("ledger.db").execute_batch("DELETE FROM proposals; DELETE FROM standings").unwrap();
+    assert_eq!(workspace.json(["proposals", "show", &id]).expect(4).error_code(), "LEDGER_TAMPERED");
 }
 
 fn a_restored_older_ledger_verifies_alone_but_not_against_a_checkpoint(engine: Engine) {

@@ -11,7 +11,7 @@ use crate::table;
 pub async fn run(global: &Global, activity: &Activity, output: &mut Output) -> Result<u8> {
     let ActivityCommand::Search(search) = &activity.command;
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
-    let page = runtime.activity(&search.filter()?, &search.paging.request()?).await?;
+    let page = runtime.activity(&super::meant(&runtime, search.filter()?).await?, &search.paging.request()?).await?;
     answer_page("activity", &page, output);
     let rows: Vec<_> = page.items.iter().map(row).collect();
     if !rows.is_empty() {

@@ -31,7 +31,7 @@ fn validate(global: &Global, path: &Path, text: &str, output: &mut Output) -> Re
     if !output.is_json() && global.format == Format::Sarif {
         let name = path.display().to_string();
         let log = Report { path: &name, text, diagnostics: &diagnostics }.sarif();
-        output.raw(&format!("{}\n", serde_json::to_string_pretty(&log).unwrap_or_default()));
+        output.raw(&format!("{}\n", crate::output::pretty(&log)));
         return Ok(u8::from(!ok));
     }
     output.value(&json!({ "ok": ok, "path": path, "diagnostics": diagnostics }));

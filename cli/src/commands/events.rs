@@ -14,7 +14,7 @@ pub async fn run(global: &Global, events: &Events, output: &mut Output) -> Resul
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
     match &events.command {
         EventsCommand::List(list) => {
-            let page = runtime.events(&list.filter()?, &list.paging.request()?).await?;
+            let page = runtime.events(&super::meant(&runtime, list.filter()?).await?, &list.paging.request()?).await?;
             answer_page("events", &page, output);
             let rows: Vec<_> = page.items.iter().map(row).collect();
             if !rows.is_empty() {
@@ -30,7 +30,7 @@ pub async fn run(global: &Global, events: &Events, output: &mut Output) -> Resul
 
 /// The last events, and then what comes, until the reader goes away or somebody interrupts: both are its usual end.
 async fn follow(runtime: &Runtime, tail: &EventsTail, output: &mut Output) -> Result<()> {
-    let filter = tail.filter()?;
+    let filter = super::meant(runtime, tail.filter()?).await?;
     let (mut after, mut last) = (runtime.ledger().size().await?, Vec::new());
     if tail.limit > 0 {
         last = runtime.events(&filter, &PageRequest::first(tail.limit)).await?.items;

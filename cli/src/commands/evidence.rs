@@ -13,7 +13,8 @@ pub async fn run(global: &Global, evidence: &Evidence, output: &mut Output) -> R
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
     match &evidence.command {
         EvidenceCommand::List(list) => {
-            let page = runtime.evidence(&list.filter()?, &list.paging.request()?).await?;
+            let page =
+                runtime.evidence(&super::meant(&runtime, list.filter()?).await?, &list.paging.request()?).await?;
             answer_page("evidence", &page, output);
             let rows: Vec<_> = page.items.iter().map(row).collect();
             if !rows.is_empty() {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, evidence: &Evidence, output: &mut Output) -> R
         EvidenceCommand::Show(show) => {
             let record = runtime.evidence_bundle(&show.id).await?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
         EvidenceCommand::Export(export) => {
             let record = runtime.evidence_bundle(&export.id).await?;

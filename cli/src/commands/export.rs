@@ -47,7 +47,7 @@ pub fn record(value: &impl serde::Serialize, wanted: Option<&str>, output: &mut 
 }
 
 fn pretty(value: &serde_json::Value) -> String {
-    format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())
+    format!("{}\n", crate::output::pretty(value))
 }
 
 /// A file is made, never overwritten, and is its owner's alone: it holds what the ledger holds.

@@ -52,6 +52,14 @@ pub async fn resolve(runtime: &Runtime, id: &str) -> Result<String> {
     if id == "latest" { Ok(latest(runtime, None).await?.proposal_id) } else { runtime.proposal_named(id).await }
 }
 
+/// What a filter means whose proposal is `latest`: the newest of all.
+pub async fn meant(runtime: &Runtime, mut filter: Filter) -> Result<Filter> {
+    if filter.proposal.as_deref() == Some("latest") {
+        filter.proposal = Some(latest(runtime, None).await?.proposal_id);
+    }
+    Ok(filter)
+}
+
 /// A page for a program: its items under the list's name, and where the next one begins.
 fn answer_page<T: Serialize>(name: &str, page: &Page<T>, output: &mut Output) {
     let mut answer = Map::new();

@@ -51,10 +51,10 @@ async fn writeback_job(runtime: &Runtime, arguments: &WritebackJob, output: &mut
     let job = runtime.writeback_job(&id, &options).await?;
     let Some(path) = &arguments.output else {
         output.value(&job);
-        output.line(serde_json::to_string_pretty(&job).unwrap_or_default());
+        output.line(crate::output::pretty(&job));
         return Ok(0);
     };
-    let text = serde_json::to_string_pretty(&job).unwrap_or_default() + "\n";
+    let text = crate::output::pretty(&job) + "\n";
     let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Error::new(Code::FileUnwritable).with("path", path).with("reason", error.kind()))?;
     output.value(&json!({ "ok": true, "output": path, "writeback_job_id": job.writeback_job_id }));

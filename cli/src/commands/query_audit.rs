@@ -13,7 +13,8 @@ pub async fn run(global: &Global, audit: &QueryAudit, output: &mut Output) -> Re
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
     match &audit.command {
         QueryAuditCommand::List(list) => {
-            let page = runtime.query_audit(&list.filter()?, &list.paging.request()?).await?;
+            let page =
+                runtime.query_audit(&super::meant(&runtime, list.filter()?).await?, &list.paging.request()?).await?;
             answer_page("query_audit", &page, output);
             let rows: Vec<_> = page.items.iter().map(row).collect();
             if !rows.is_empty() {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, audit: &QueryAudit, output: &mut Output) -> Re
         QueryAuditCommand::Show(show) => {
             let record = runtime.audit_record(number(&show.id)?).await?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
         QueryAuditCommand::Export(export) => {
             let record = runtime.audit_record(number(&export.id)?).await?;

@@ -12,7 +12,8 @@ pub async fn run(global: &Global, receipts: &Receipts, output: &mut Output) -> R
     let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
     match &receipts.command {
         ReceiptsCommand::List(list) => {
-            let page = runtime.receipts(&list.filter()?, &list.paging.request()?).await?;
+            let page =
+                runtime.receipts(&super::meant(&runtime, list.filter()?).await?, &list.paging.request()?).await?;
             answer_page("receipts", &page, output);
             let rows: Vec<_> = page.items.iter().map(row).collect();
             if !rows.is_empty() {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, receipts: &Receipts, output: &mut Output) -> R
             let missing = || Error::new(Code::ReceiptNotFound).with("receipt", &show.id);
             let record = find(&runtime, &show.id).await?.ok_or_else(missing)?;
             output.value(&record);
-            output.line(serde_json::to_string_pretty(&record).unwrap_or_default());
+            output.line(crate::output::pretty(&record));
         }
     }
     Ok(0)

@@ -13,7 +13,7 @@ pub async fn run(global: &Global, replay: &Replay, output: &mut Output) -> Resul
         ReplayCommand::Show(arguments) => show(global, arguments, output).await,
         ReplayCommand::List(list) => {
             let runtime = runtime(global, Need::Optional, Ledger::Existing, output)?;
-            let page = runtime.replays(&list.filter()?, &list.paging.request()?).await?;
+            let page = runtime.replays(&super::meant(&runtime, list.filter()?).await?, &list.paging.request()?).await?;
             answer_page("replays", &page, output);
             shown::summaries(page.items.iter().map(|story| &story.proposal), output);
             tell_next(&page, output);
@@ -52,7 +52,7 @@ async fn show(global: &Global, arguments: &ReplayShow, output: &mut Output) -> R
         writeback(&story, output);
         output.line("Every event, row and signature behind this was checked on the way here.");
         if arguments.details {
-            let text = serde_json::to_string_pretty(&story).unwrap_or_default();
+            let text = crate::output::pretty(&story);
             output.line(text);
         } else {
             output.line(format!("More: signoff replay show {} --details", record.id()));

@@ -3,7 +3,7 @@
 use signoff::error::{printable, quoted};
 use signoff::ledger::{ProposalRecord, ProposalSummary};
 use signoff::primitives::{Scalar, compare_decimals};
-use signoff::protocol::{ChangeSet, State};
+use signoff::protocol::{ChangeSet, ChangeSetMode, State};
 
 use crate::output::Output;
 use crate::table;
@@ -43,8 +43,12 @@ pub fn proposal(record: &ProposalRecord, output: &mut Output) {
     let role = record.required_role().unwrap_or("none");
     output.line(format!("{} {}", output.strong("Proposal"), record.id()));
     let allowed: Vec<&str> = set.guards.allowed_columns.iter().map(AsRef::as_ref).collect();
+    let state = match set.mode {
+        ChangeSetMode::Shadow => format!("{}, in shadow: compared, never applied", record.state),
+        _ => record.state.to_string(),
+    };
     let items = [
-        ("state", record.state.to_string()),
+        ("state", state),
         ("capability", printable(&set.action)),
         ("principal", printable(&set.principal.id)),
         ("tenant", printable(&set.scope.tenant_id)),

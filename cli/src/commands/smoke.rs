@@ -67,7 +67,7 @@ async fn call(global: &Global, call: &SmokeCall, output: &mut Output) -> Result<
     };
     output.value(&envelope.body);
     output.line(format!("{} answered:", capability.name));
-    output.line(serde_json::to_string_pretty(&envelope.body).unwrap_or_default());
+    output.line(crate::output::pretty(&envelope.body));
     output.line("Source DB changed: no");
     Ok(0)
 }

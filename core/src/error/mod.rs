@@ -5,9 +5,13 @@
 //! visible; driver text and secrets never stand in it.
 
 mod catalogue;
+#[cfg(feature = "runtime")]
+mod credential;
 mod object;
 mod text;
 
 pub use catalogue::{Audience, CATALOGUE, Code, CodeInfo, Exit};
+#[cfg(feature = "runtime")]
+pub use credential::looks_secret;
 pub use object::{Error, Result};
-pub use text::{nearest, printable, quoted};
+pub use text::{nearest, printable, quoted, visible_json};

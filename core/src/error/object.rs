@@ -37,10 +37,14 @@ impl Error {
         Self { inner: Box::new(Inner { code, context: Vec::new() }) }
     }
 
-    /// Adds a context field. The message shows it where its template names it; it is made printable there.
+    /// Adds a context field. The message shows it where its template names it; it is made printable there. What somebody
+    /// gave us by mistake is not said again: a value that looks like a credential is `[redacted]`.
     #[must_use]
     pub fn with(mut self, field: &'static str, value: impl fmt::Display) -> Self {
-        self.inner.context.push((field, value.to_string()));
+        let value = value.to_string();
+        #[cfg(feature = "runtime")]
+        let value = if super::looks_secret(&value) { "[redacted]".to_owned() } else { value };
+        self.inner.context.push((field, value));
         self
     }
 

@@ -38,6 +38,27 @@ pub fn quoted(input: &str) -> String {
     out
 }
 
+/// JSON with every hidden character in its strings as its escape: the same value, and nothing that a terminal would act on.
+#[must_use]
+pub fn visible_json(json: String) -> String {
+    let acts = |character: char| hidden(character) && character != '\n';
+    if !json.contains(acts) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for character in json.chars() {
+        if acts(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 fn push_visible(out: &mut String, character: char) {
     if hidden(character) {
         // Writing to a String cannot fail.
@@ -101,6 +122,14 @@ mod tests {
         assert_eq!(quoted("a\nb\" -> \"c\\"), r#""a\nb\" -> \"c\\""#);
         assert_eq!(quoted("a\u{ad}\u{3164}\u{e0041}\u{a0}"), r#""a\u{ad}\u{3164}\u{e0041}\u{a0}""#);
         assert_eq!(quoted(&"x".repeat(500)).len(), 502);
+    }
+
+    #[test]
+    fn json_that_is_shown_is_the_same_value() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{9b}31m\u{7f}\u{e0041}\u{feff}\n\u{1b} \u{65e5}" });
+        let shown = visible_json(serde_json::to_string_pretty(&value).unwrap());
+        assert!(!shown.contains(|c| hidden(c) && c != '\n'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

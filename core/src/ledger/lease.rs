@@ -6,13 +6,16 @@
 //! boot of the machine it is and which process holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Clock, Instant};
+
+/// More than any lease says; the rest of a longer file is not read.
+const LONGEST: u64 = 64 * 1024;
 
 /// Who holds a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,14 +153,20 @@ fn living(path: &Path) -> Result<Option<Holder>> {
     let unreadable = |error: &std::io::Error| {
         Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", error.kind())
     };
-    let mut file = match File::open(path) {
+    // A pipe would keep us waiting, and a device would never end.
+    let file = match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => return Err(unreadable(&std::io::ErrorKind::InvalidInput.into())),
+        Ok(_) => File::open(path),
+        Err(error) => Err(error),
+    };
+    let file = match file {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&error)),
     };
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| unreadable(&error))?;
-    let said: Option<Holder> = serde_json::from_str(&text).ok();
+    let mut text = Vec::new();
+    Read::take(&file, LONGEST).read_to_end(&mut text).map_err(|error| unreadable(&error))?;
+    let said: Option<Holder> = serde_json::from_slice(&text).ok();
     let alive = match file.try_lock() {
         Ok(()) => false,
         Err(TryLockError::WouldBlock) => true,
@@ -236,6 +245,19 @@ mod tests {
         let file = File::open(place(&ledger)).unwrap();
         file.lock().unwrap();
         assert_eq!(take(&ledger).unwrap_err().code(), Code::LedgerHeld);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_no_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("ledger.db");
+        std::os::unix::fs::symlink("/dev/zero", place(&ledger)).unwrap();
+        assert_eq!(Lease::holder(&ledger).unwrap_err().code(), Code::FileUnreadable);
+        assert_eq!(take(&ledger).unwrap_err().code(), Code::FileUnreadable);
+        std::fs::remove_file(place(&ledger)).unwrap();
+        std::fs::write(place(&ledger), vec![b' '; 1 << 20]).unwrap();
+        assert_eq!(Lease::holder(&ledger).unwrap(), None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod secret;
 mod tool_name;
 
 pub use self::hmac::HmacKey;
+#[cfg(feature = "runtime")]
+pub use crate::error::looks_secret;
 #[cfg(feature = "sqlite")]
 pub(crate) use canonical::escape;
 pub use canonical::{canonical, canonical_number};
@@ -26,8 +28,6 @@ pub use ids::IdSource;
 pub use ids::SystemIds;
 pub use instant::{Instant, Lifetime};
 pub use scalar::{MAX_SAFE_INTEGER, Scalar};
-#[cfg(feature = "runtime")]
-pub use secret::looks_secret;
 pub use secret::{Redactor, Secret};
 pub use tool_name::tool_alias;
 pub(crate) use tool_name::{LONGEST_TOOL_NAME, digest_start, name_with_digest};

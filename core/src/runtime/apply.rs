@@ -14,7 +14,9 @@ use crate::fault_point;
 use crate::guard::{Purpose, SourceReceipt};
 use crate::ledger::{Advance, NewReceipt, ProposalRecord, ReceiptRecord, ReceiptsIn, Standing};
 use crate::primitives::{Identifier, Instant, Redactor, Scalar};
-use crate::protocol::{Event, ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus, State, WritebackJob};
+use crate::protocol::{
+    ChangeSetMode, Event, ExecutionReceipt, ExecutionReceiptSchema, ReceiptStatus, State, WritebackJob,
+};
 
 /// How to apply.
 #[derive(Debug, Clone)]
@@ -159,14 +161,13 @@ impl Runtime {
     /// it until its lease ends, and only as long as it says what the proposal says. It claims nothing.
     ///
     /// # Errors
-    /// `PROPOSAL_NOT_FOUND`, `PROPOSAL_NOT_APPROVED`, `APPROVAL_EXPIRED`, `ENGINE_NOT_AVAILABLE`.
+    /// `PROPOSAL_NOT_FOUND`, `PROPOSAL_NOT_APPROVED`, `SHADOW_WRITEBACK_DISABLED`, `APPROVAL_EXPIRED`, `ENGINE_NOT_AVAILABLE`.
     pub async fn writeback_job(&self, proposal_id: &str, options: &ApplyOptions) -> Result<WritebackJob> {
         check_name("a runner", &options.runner)?;
         let record = self.ledger.load(proposal_id).await?;
         let now = self.clock.now();
         if record.state != State::Approved {
-            let error = Error::new(Code::ProposalNotApproved).with("proposal", record.id());
-            return Err(error.with("state", record.state));
+            return Err(not_approved(&record));
         }
         self.approval_holds(&record, now)?;
         self.derive_job(&record, options, record.standing.attempt, now)
@@ -431,7 +432,7 @@ impl Runtime {
                     Err(Error::new(Code::AttemptInFlight).with("proposal", record.id()))
                 }
             }
-            state => Err(Error::new(Code::ProposalNotApproved).with("proposal", record.id()).with("state", state)),
+            _ => Err(not_approved(record)),
         }
     }
 
@@ -577,6 +578,14 @@ fn last_error(error: &Error) -> String {
 async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let joined = tokio::task::spawn(work).await;
     joined.unwrap_or_else(|_| Err(Error::new(Code::Internal).with("detail", "an apply task ended early")))
+}
+
+/// Why it cannot be applied: nobody approved it, or nobody ever will.
+fn not_approved(record: &ProposalRecord) -> Error {
+    if record.change_set.mode == ChangeSetMode::Shadow {
+        return Error::new(Code::ShadowWritebackDisabled).with("proposal", record.id());
+    }
+    Error::new(Code::ProposalNotApproved).with("proposal", record.id()).with("state", record.state)
 }
 
 /// What an ended proposal answers to an apply; `None` if it has not ended.

@@ -208,6 +208,9 @@ fn human_patch(text: &str) -> Result<Columns> {
     entries
         .iter()
         .map(|(key, node)| {
+            if looks_secret(key) {
+                return Err(Error::new(Code::SecretMaterialRejected).with("path", "/patch"));
+            }
             let column = Identifier::new(key.as_str())?;
             let value = node.scalar().ok_or_else(|| invalid(format!("{column} is given a list or an object")))?;
             if matches!(&value, Scalar::Text(text) if looks_secret(text)) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::chain::{Head, ROOT, Sealed, StoredEvent, check, head, tampered, within};
+use super::chain::{Head, ROOT, Sealed, StoredEvent, check, check_payload, head, tampered, within};
 use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
@@ -159,7 +159,7 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
         .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
         .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
         .failed()?;
-    let Some(stored) = stored else { return Err(missing(connection, proposal_id)?) };
+    let Some(stored) = stored else { return Err(missing(connection, key, proposal_id)?) };
     let events = connection
         .prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"
@@ -218,24 +218,46 @@ pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposa
     })
 }
 
-/// Why there is no such proposal: there never was, or it was pruned.
-pub(super) fn missing(connection: &Connection, proposal_id: &str) -> Result<Error> {
-    let pruned: bool = connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM events e JOIN pruned USING (seq) WHERE e.subject = ?1 AND e.subject <> '')",
-        )
+/// Why there is no such proposal: there never was, or a pruning says that it was pruned.
+pub(super) fn missing(connection: &Connection, key: &MacKey, proposal_id: &str) -> Result<Error> {
+    let first: Option<u64> = connection
+        .prepare_cached("SELECT min(seq) FROM events WHERE subject = ?1 AND subject <> ''")
         .and_then(|mut statement| statement.query_row([proposal_id], |row| row.get(0)))
         .failed()?;
-    let code = if pruned { Code::ProposalPruned } else { Code::ProposalNotFound };
-    Ok(Error::new(code).with("proposal", proposal_id))
+    let Some(first) = first else { return Ok(Error::new(Code::ProposalNotFound).with("proposal", proposal_id)) };
+    let named = format!("\"proposal_id\":\"{proposal_id}\"");
+    let pruning: Option<u64> = connection
+        .prepare_cached("SELECT seq FROM prunings WHERE seq > ?1 AND instr(document, ?2) > 0 LIMIT 1")
+        .and_then(|mut statement| statement.query_row((first, named), |row| row.get(0)).optional())
+        .failed()?;
+    let Some(pruning) = pruning else {
+        return Err(tampered(format!("proposal {proposal_id}"), "it is gone, and no pruning says so"));
+    };
+    check_event(connection, key, pruning)?;
+    Ok(Error::new(Code::ProposalPruned).with("proposal", proposal_id))
+}
+
+/// An event of which only the hashes are kept, checked against them and the key.
+pub(super) fn check_pruned(connection: &Connection, key: &MacKey, seq: u64, payload: [u8; 32]) -> Result<StoredEvent> {
+    let event = stored_event(connection, seq)?;
+    within(head(connection, key)?, seq)?;
+    if !event.actor.is_empty() || !event.detail.is_empty() {
+        return Err(tampered(format!("event {seq}"), "it is pruned and has something left"));
+    }
+    check_payload(key, predecessor(connection, seq)?, &event, Digest::from_bytes(payload))?;
+    Ok(event)
+}
+
+fn stored_event(connection: &Connection, seq: u64) -> Result<StoredEvent> {
+    connection
+        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
+        .and_then(|mut statement| statement.query_row([seq], event_row))
+        .failed()
 }
 
 /// One event, checked against its predecessor, its rows and the key.
 pub(super) fn check_event(connection: &Connection, key: &MacKey, seq: u64) -> Result<StoredEvent> {
-    let event = connection
-        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1"))
-        .and_then(|mut statement| statement.query_row([seq], event_row))
-        .failed()?;
+    let event = stored_event(connection, seq)?;
     within(head(connection, key)?, seq)?;
     check(connection, key, predecessor(connection, seq)?, &event)?;
     Ok(event)
@@ -314,12 +336,22 @@ pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<Receip
     Ok(Some(ReceiptRecord { seq, receipt, details }))
 }
 
-/// A list checks each row's own seals; the chain around it is checked when a proposal is loaded.
-pub(super) fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
+/// A list checks the event that made each row, its seal, and that this is the seal of its last event: an older one is
+/// genuine, too. The events between are checked when a proposal is loaded.
+pub(super) fn summary(connection: &Connection, key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
     let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
+    if check_event(connection, key, row.seq)?.subject != row.proposal_id {
+        return Err(broken("it was not made by its first event"));
+    }
     let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
-    change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
     let state = row.sealed_state(key)?;
+    let last: Option<u64> = connection
+        .prepare_cached(LAST_OF)
+        .and_then(|mut statement| statement.query_row([&row.proposal_id], |found| found.get(0)))
+        .failed()?;
+    if last != Some(row.last_seq) {
+        return Err(broken("its state is not what its events tell"));
+    }
     Ok(ProposalSummary {
         seq: row.seq,
         proposal_id: row.proposal_id,
@@ -333,6 +365,8 @@ pub(super) fn summary(key: &MacKey, row: StoredProposal) -> Result<ProposalSumma
         created_at: change_set.created_at,
     })
 }
+
+pub(super) const LAST_OF: &str = "SELECT max(seq) FROM events WHERE subject = ?1 AND subject <> ''";
 
 pub(super) fn evidence(store: &Store, evidence_id: &str) -> Result<Option<EvidenceRecord>> {
     let connection = &store.connection;
