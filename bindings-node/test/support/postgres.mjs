@@ -76,9 +76,12 @@ export async function database(t, ...scripts) {
     sql: (text, values) => as({ database: name }, async (client) => (await client.query(text, values)).rows),
     end: () => Promise.all(pools.map((pool) => pool.end())),
   };
-  for (const script of scripts) await shop.sql(script);
+  for (const script of scripts) await shop.sql(script.replace(/^CREATE ROLE .*;$/gm, unlessThere));
   return shop;
 }
+
+/** A role belongs to the whole server: another test may have made it. */
+const unlessThere = (statement) => `DO $$ BEGIN ${statement} EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`;
 
 async function as(options, work) {
   const client = new pg.Client({ host, user: 'postgres', ...options });
