@@ -49,17 +49,11 @@ async fn writeback_job(runtime: &Runtime, arguments: &WritebackJob, output: &mut
     options.runner.clone_from(&arguments.runner);
     options.lease = Duration::from_secs(arguments.lease_seconds);
     let job = runtime.writeback_job(&id, &options).await?;
-    let Some(path) = &arguments.output else {
-        output.value(&job);
-        output.line(crate::output::pretty(&job));
-        return Ok(0);
-    };
-    let text = crate::output::pretty(&job) + "\n";
-    let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Error::new(Code::FileUnwritable).with("path", path).with("reason", error.kind()))?;
-    output.value(&json!({ "ok": true, "output": path, "writeback_job_id": job.writeback_job_id }));
-    output.line(format!("{} is in {path}; it may be used until {}", job.writeback_job_id, job.lease.expires_at));
-    output.line(format!("Next: signoff apply --job {path}"));
+    export::record(&job, arguments.output.as_deref(), output)?;
+    if let Some(path) = &arguments.output {
+        output.line(format!("{} may be used until {}", job.writeback_job_id, job.lease.expires_at));
+        output.line(format!("Next: signoff apply --job {path}"));
+    }
     Ok(0)
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, params_from_iter};
 
-use self::idle::{Access, Idle, Kept, Lent, identity};
+use self::idle::{Access, Idle, Kept, identity};
 use super::receipts::Found;
 use super::{Check, CheckRequest, Database, RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
@@ -69,10 +69,10 @@ impl SqliteDatabase {
             .with("reason", reason)
     }
 
-    fn connect(&self, access: Access) -> Result<Lent<'_>> {
+    fn connect(&self, access: Access) -> Result<Kept> {
         self.exists()?;
         if let Some(kept) = self.idle.take(access, &self.path) {
-            return Ok(Lent { kept: Some(kept), idle: &self.idle });
+            return Ok(kept);
         }
         let file = identity(&self.path);
         let connection = Connection::open_with_flags(&self.path, access.flags() | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -86,7 +86,7 @@ impl SqliteDatabase {
         }
         // The same before and after opening: that is the file that was opened.
         let file = file.filter(|file| identity(&self.path).as_ref() == Some(file));
-        Ok(Lent { kept: Some(Kept { connection, access, file }), idle: &self.idle })
+        Ok(Kept { connection, access, file })
     }
 
     fn explain(&self, failure: Failure) -> Error {
@@ -94,14 +94,14 @@ impl SqliteDatabase {
     }
 
     fn read_blocking(&self, read: &ScopedRead, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<RowRead>> {
-        let lent = self.connect(Access::Read)?;
-        let connection = lent.connection()?;
+        let kept = self.connect(Access::Read)?;
+        let connection = &kept.connection;
         *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.get_interrupt_handle());
         let found = self.read_on(connection, read);
         // From here on an interrupt would reach whoever has the connection next.
         *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if found.is_ok() && connection.execute_batch("COMMIT").is_ok() {
-            lent.give_back();
+            self.idle.give_back(kept);
         }
         found
     }
@@ -230,8 +230,8 @@ impl SqliteDatabase {
 
     fn run_blocking(&self, job: GuardJob, redactor: Option<Redactor>) -> Result<Outcome> {
         let (mut guard, mut step) = Guard::start(job, redactor)?;
-        let lent = self.connect(Access::Write)?;
-        let connection = lent.connection()?;
+        let kept = self.connect(Access::Write)?;
+        let connection = &kept.connection;
         loop {
             fault_point(&step);
             let ran = match &step {
@@ -250,7 +250,7 @@ impl SqliteDatabase {
                     let outcome = self.name_source(outcome.clone());
                     // What is not known may be the connection's fault.
                     if connection.is_autocommit() && !matches!(outcome, Outcome::Unknown | Outcome::Released(_)) {
-                        lent.give_back();
+                        self.idle.give_back(kept);
                     }
                     return Ok(outcome);
                 }
@@ -269,8 +269,8 @@ impl SqliteDatabase {
     }
 
     fn migrate_blocking(&self, table: &ReceiptTable) -> Result<Vec<String>> {
-        let lent = self.connect(Access::Write)?;
-        let connection = lent.connection()?;
+        let kept = self.connect(Access::Write)?;
+        let connection = &kept.connection;
         let failed = |error: rusqlite::Error| self.explain(classify(&error));
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let found = receipts(connection, table).map_err(failed)?;
@@ -285,8 +285,7 @@ impl SqliteDatabase {
 
     fn check_blocking(&self, request: &CheckRequest) -> Vec<Check> {
         let told = |failure| super::check::category(failure);
-        let lent = self.connect(Access::Write);
-        let Ok(connection) = lent.as_ref().map_err(Error::clone).and_then(Lent::connection) else {
+        let Ok(Kept { connection, .. }) = self.connect(Access::Write) else {
             return vec![Check::failed("connect", told(Failure::Lost))];
         };
         let mut checks = vec![Check::passed("connect", "connected")];
@@ -297,7 +296,7 @@ impl SqliteDatabase {
         }
         checks.push(Check::passed("writable", "not read-only"));
         let table = &request.receipts;
-        let found = receipts(connection, table).map(|found| found.checks(table));
+        let found = receipts(&connection, table).map(|found| found.checks(table));
         let found = found.unwrap_or_else(|error| vec![Check::failed("receipts-table", told(classify(&error)))]);
         let whole = found.iter().all(|check| check.ok);
         checks.extend(found);

@@ -1,13 +1,14 @@
 //! Connections between two calls. Opening one costs a parse of the schema, and closing the last one of a file in WAL mode a
 //! checkpoint: most of what a small write costs.
+//!
+//! A file that is overwritten in place under an open connection is beyond help (sqlite.org/howtocorrupt.html): a copy has to
+//! be moved into its place.
 
 use std::path::Path;
 use std::process;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
-
-use crate::error::{Code, Error, Result};
 
 /// Kept at most, of either kind. More are opened when more are needed, and closed after.
 const AT_MOST: usize = 4;
@@ -42,7 +43,7 @@ pub(super) fn identity(_: &Path) -> Option<FileIdentity> {
     None
 }
 
-/// A connection and the file that it has open.
+/// A connection and the file that it has open. Dropped, it is closed; given back, it is used again.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub connection: Connection,
@@ -77,7 +78,8 @@ impl Idle {
         Some(kept.swap_remove(at))
     }
 
-    fn give_back(&self, one: Kept) {
+    /// Keeps one for the next call. No transaction may be open in it.
+    pub(super) fn give_back(&self, one: Kept) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let alike = kept.iter().filter(|other| other.access == one.access).count();
         if self.process == process::id() && one.file.is_some() && alike < AT_MOST {
@@ -91,25 +93,6 @@ impl Drop for Idle {
         if self.process != process::id() {
             let kept = std::mem::take(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));
             kept.into_iter().for_each(std::mem::forget);
-        }
-    }
-}
-
-/// A connection in use. Closed after, unless it was given back: then no transaction may be open in it.
-pub(super) struct Lent<'a> {
-    pub kept: Option<Kept>,
-    pub idle: &'a Idle,
-}
-
-impl Lent<'_> {
-    pub(super) fn connection(&self) -> Result<&Connection> {
-        // None only after it was given back, which ends the loan.
-        self.kept.as_ref().map(|kept| &kept.connection).ok_or_else(|| Error::from(Code::Internal))
-    }
-
-    pub(super) fn give_back(mut self) {
-        if let Some(kept) = self.kept.take() {
-            self.idle.give_back(kept);
         }
     }
 }
