@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use signoff::catalogue::{AliasMode, ResultFormat, ToolOptions, tools};
-use signoff::contract::{Contract, Kind};
+use signoff::catalogue::{self, ResultFormat};
+use signoff::contract::Kind;
 use signoff::runtime::{Caller, Environment};
 use signoff::{Code, Error, Result};
 
@@ -72,48 +72,16 @@ async fn call(global: &Global, call: &SmokeCall, output: &mut Output) -> Result<
     Ok(0)
 }
 
-/// What no tool of an agent may be called. Whole names: `orders.apply_credit` proposes a credit, and applies nothing.
-const DECIDES: [&str; 5] = ["approve", "approve_proposal", "reject", "reject_proposal", "sign_off"];
-const COMMITS: [&str; 5] = ["apply", "apply_proposal", "commit", "commit_proposal", "apply_writeback"];
-const SQL: [&str; 4] = ["execute_sql", "run_sql", "sql", "query"];
-
 fn boundary(global: &Global, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = setup::load(&path)?;
-    let checks = checks(&contract, &Environment::system());
-    let ok = checks.iter().all(|(_, ok)| *ok);
-    let listed: Vec<_> = checks.iter().map(|(name, ok)| json!({ "name": name, "ok": ok })).collect();
-    output.value(&json!({ "ok": ok, "checks": listed }));
-    for (name, ok) in &checks {
-        output.line(format!("{} {name}", if *ok { output.new_value("ok  ") } else { output.old("FAIL") }));
+    let checks = catalogue::boundary(&contract, |name| Environment::system().get(name));
+    let ok = checks.iter().all(|check| check.ok);
+    output.value(&json!({ "ok": ok, "checks": checks }));
+    for check in &checks {
+        let told = if check.ok { output.new_value("ok  ") } else { output.old("FAIL") };
+        output.line(format!("{told} {}", check.name));
     }
     output.line(if ok { "The boundary holds." } else { "The boundary does not hold: rename what is marked." });
     Ok(u8::from(!ok))
-}
-
-fn checks(contract: &Contract, environment: &Environment) -> Vec<(&'static str, bool)> {
-    let tools = tools(contract, &ToolOptions { alias: AliasMode::Both });
-    let shown = serde_json::to_string(&tools).unwrap_or_default();
-    let names = |words: &[&str]| {
-        let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or_default().to_ascii_lowercase();
-        tools
-            .iter()
-            .flat_map(|tool| [&tool.name, &tool.canonical_name])
-            .all(|name| !words.contains(&last(name).as_str()))
-    };
-    let hidden = |write: bool| {
-        contract.sources.values().all(|source| {
-            let variable = if write { source.write_url_env.as_deref() } else { Some(source.read_url_env.as_str()) };
-            let secret = variable.and_then(|name| environment.get(name)).filter(|value| !value.is_empty());
-            variable.is_none_or(|name| !shown.contains(name)) && secret.is_none_or(|value| !shown.contains(&value))
-        })
-    };
-    vec![
-        ("semantic tools present", !tools.is_empty()),
-        ("execute_sql absent", names(&SQL)),
-        ("approval tools absent", names(&DECIDES)),
-        ("commit tools absent", names(&COMMITS)),
-        ("database_url absent", hidden(false) && !shown.contains("database_url")),
-        ("write credentials absent", hidden(true)),
-    ]
 }

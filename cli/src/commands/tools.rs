@@ -1,14 +1,12 @@
 use serde_json::json;
 use signoff::Result;
-use signoff::catalogue::{AliasMode, ToolOptions, tools};
+use signoff::catalogue::{AliasMode, ToolOptions, boundary, tools};
 use signoff::contract::Contract;
+use signoff::runtime::Environment;
 
 use crate::args::{Global, Tools, ToolsCommand};
 use crate::output::Output;
 use crate::setup;
-
-/// What an agent must never find among its tools.
-const FORBIDDEN: [&str; 5] = ["execute_sql", "approve", "apply", "database_url", "write_credentials"];
 
 pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
@@ -30,11 +28,9 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
 
 fn preview(contract: &Contract, output: &mut Output) -> Result<u8> {
     let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical });
-    let absent: Vec<String> = FORBIDDEN
-        .iter()
-        .filter(|word| !tools.iter().any(|tool| tool.name.contains(*word)))
-        .map(|word| format!("{word} absent"))
-        .collect();
+    let checks = boundary(contract, |name| Environment::system().get(name));
+    let absent: Vec<&str> =
+        checks.iter().filter(|check| check.ok && check.name.ends_with(" absent")).map(|check| check.name).collect();
     output.value(&json!({ "tools": tools, "boundary": absent }));
     output.line(format!("An agent sees {} tools:", tools.len()));
     for tool in &tools {
