@@ -127,6 +127,7 @@ async fn live(ledger: &SqliteLedger, template: &Template, n: u32) {
         job: None,
         receipt: None,
         receipts_in: None,
+        human: None,
     };
     let rejected = lot == 2;
     let decision = Decision {

@@ -245,6 +245,7 @@ fn of_approve_reject_cancel_and_expire_one_moves_a_state() {
                 job: None,
                 receipt: None,
                 receipts_in: None,
+                human: None,
             };
             block(ledger.advance(advance)).expect("no error").map(|advanced| advanced.state)
         },

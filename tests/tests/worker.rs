@@ -13,7 +13,7 @@ use signoff::primitives::{Clock, Instant, SystemClock};
 use signoff::runtime::{ApplyOptions, Approver, Caller, Ending, Next, Report, Seen, Worker, WorkerOptions};
 use signoff_tests::gate::{Gated, Stop};
 use signoff_tests::library::{block, ledger, runtime};
-use signoff_tests::{Engine, Workspace, on_each_engine, rounds, skip};
+use signoff_tests::{Engine, Workspace, on_each_engine, rounds};
 
 on_each_engine!(
     killed_while_it_waits_another_takes_over,
@@ -497,12 +497,9 @@ fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
     verify(&workspace);
 }
 
-/// With real clocks: fifteen seconds are the shortest lease.
+/// With real clocks: fifteen seconds are the shortest lease, and what this test lasts.
 #[test]
 fn a_command_takes_over_when_the_lease_is_really_over() {
-    if rounds(0, 1) == 0 {
-        return skip("it waits for a real lease: run with SIGNOFF_FULL=1");
-    }
     let workspace = Workspace::with_invoices(1);
     let id = workspace.approved("INV-1", "we were late");
     let mut first = Hand::start(&workspace, &["1", "0", "after"]);
@@ -539,6 +536,7 @@ fn renewals_stand_in_the_chain() {
             job: None,
             receipt: None,
             receipts_in: None,
+            human: None,
         };
         let early = shared.advance(step(Event::Renew, record.last_seq, 0, Some(end), now)).await.unwrap_err();
         assert_eq!(early.code(), Code::TransitionNotAllowed, "only what is under way has a lease");

@@ -70,13 +70,6 @@ pub trait Ledger: Send + Sync + Debug {
     /// once, what another one writes by looking every so often.
     async fn changed(&self, size: u64, every: Duration) -> Result<u64>;
 
-    /// Records what a person did beside a shadow proposal, by compare-and-set on its last event. `None`: something else
-    /// moved it first.
-    ///
-    /// # Errors
-    /// `PROPOSAL_NOT_FOUND`, `TRANSITION_NOT_ALLOWED`.
-    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>>;
-
     /// The table that a source's receipts are recorded in; none before its first claim.
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>>;
 

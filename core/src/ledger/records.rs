@@ -127,6 +127,8 @@ pub struct Advance {
     pub receipt: Option<NewReceipt>,
     /// For a claim: where the source keeps its receipts. Recorded with the first one of that source.
     pub receipts_in: Option<ReceiptsIn>,
+    /// For [`Event::HumanAction`]: what the person changed.
+    pub human: Option<HumanChange>,
 }
 
 /// Where a source keeps its receipts.
@@ -158,21 +160,6 @@ impl ReceiptsIn {
             .with("configured", self.table.sql())
             .with("why", why)
     }
-}
-
-/// What a person did on the row of a shadow proposal, to be recorded.
-#[derive(Debug, Clone)]
-pub struct HumanAction {
-    /// The proposal.
-    pub proposal_id: String,
-    /// The last event the caller saw.
-    pub expected_seq: u64,
-    /// Who did it.
-    pub actor: String,
-    /// When it was recorded.
-    pub at: Instant,
-    /// What they did.
-    pub did: HumanChange,
 }
 
 /// What a person changed, as the ledger keeps it.

@@ -354,6 +354,7 @@ impl Runtime {
             job: Some(execution.job.clone()),
             receipt: None,
             receipts_in,
+            human: None,
         }
     }
 
@@ -542,6 +543,7 @@ impl Runtime {
             job: None,
             receipt,
             receipts_in: None,
+            human: None,
         };
         let recorded = self.ledger.advance(advance).await?;
         fault_point!("fault:apply.recorded");

@@ -186,6 +186,7 @@ impl Runtime {
             job: None,
             receipt: None,
             receipts_in: None,
+            human: None,
         };
         self.ledger.advance(advance).await
     }

@@ -76,6 +76,7 @@ async fn renew(
             job: None,
             receipt: None,
             receipts_in: None,
+            human: None,
         };
         wait = match runtime.ledger.advance(step).await {
             Ok(Some(renewed)) => {

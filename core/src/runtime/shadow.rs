@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::Runtime;
 use super::decide::check_name;
 use crate::error::{Code, Error, Result};
-use crate::ledger::{Filter, HumanAction, HumanChange, PageRequest, ProposalRecord, ProposalSummary};
+use crate::ledger::{Advance, Filter, HumanChange, PageRequest, ProposalRecord, ProposalSummary};
 use crate::primitives::json::{self, NodeValue};
 use crate::primitives::{Identifier, Instant, Scalar, looks_secret};
-use crate::protocol::{ChangeSetMode, Columns};
+use crate::protocol::{ChangeSetMode, Columns, Event};
 
 /// How an agent's patch and a person's compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -100,14 +100,21 @@ impl Runtime {
         }
         loop {
             let record = self.shadow(proposal_id).await?;
-            let action = HumanAction {
+            // Its standing and its state stay; its last event moves, so that two at once do not cross.
+            let step = Advance {
                 proposal_id: proposal_id.to_owned(),
                 expected_seq: record.last_seq,
+                event: Event::HumanAction,
                 actor: actor.to_owned(),
                 at: self.clock.now(),
-                did: did.clone(),
+                standing: record.standing,
+                decision: None,
+                job: None,
+                receipt: None,
+                receipts_in: None,
+                human: Some(did.clone()),
             };
-            if self.ledger.record_human_action(action).await?.is_some() {
+            if self.ledger.advance(step).await?.is_some() {
                 return self.shadow_compare(proposal_id).await;
             }
         }

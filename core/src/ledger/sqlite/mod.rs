@@ -28,9 +28,9 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, HumanAction, Ledger,
-    LedgerStats, LoggedEvent, Named, NewProposal, NewRead, OpenWork, Page, PageRequest, ProposalRecord,
-    ProposalSummary, Prune, Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
+    Activity, Advance, Advanced, AuditRecord, Checkpoint, EvidenceRecord, EvidenceSummary, Filter, Ledger, LedgerStats,
+    LoggedEvent, Named, NewProposal, NewRead, OpenWork, Page, PageRequest, ProposalRecord, ProposalSummary, Prune,
+    Pruned, ReceiptRecord, ReceiptsIn, Recorded, Verified,
 };
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
@@ -192,10 +192,6 @@ impl Ledger for SqliteLedger {
             }
             let _ = tokio::time::timeout(every, written).await;
         }
-    }
-
-    async fn record_human_action(&self, action: HumanAction) -> Result<Option<u64>> {
-        self.write(move |store| write::record_human_action(store, &action)).await
     }
 
     async fn receipts_table(&self, source: &str) -> Result<Option<ReceiptTable>> {

@@ -9,7 +9,7 @@ use super::receipt_table;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
-use crate::ledger::{Advance, Advanced, HumanAction, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
+use crate::ledger::{Advance, Advanced, HumanChange, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
 use crate::protocol::{ChangeSet, ChangeSetMode, Columns, Event, ROW_HASH_COLUMN, State};
 
@@ -127,7 +127,7 @@ pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<R
         )
         .and_then(|mut statement| statement.execute(params![seq, object_key, row_key, state.as_str(), standing, seal]))
         .failed()?;
-    let detail = lifecycle_detail(None, state, &standing, None)?;
+    let detail = lifecycle_detail(None, state, &standing, None, None)?;
     let draft = Draft {
         kind: "proposal_created",
         subject: &change_set.proposal_id,
@@ -182,7 +182,13 @@ fn refused(record: &ProposalRecord, change_set: &ChangeSet) -> Error {
 }
 
 /// What an event says of the lifecycle; a verification folds these.
-fn lifecycle_detail(event: Option<Event>, to: State, standing: &str, reason: Option<&str>) -> Result<String> {
+fn lifecycle_detail(
+    event: Option<Event>,
+    to: State,
+    standing: &str,
+    reason: Option<&str>,
+    human: Option<&HumanChange>,
+) -> Result<String> {
     let standing: Value = serde_json::from_str(standing).unwrap_or(Value::Null);
     let mut detail = json!({ "to": to, "standing": standing });
     if let Some(object) = detail.as_object_mut() {
@@ -191,6 +197,9 @@ fn lifecycle_detail(event: Option<Event>, to: State, standing: &str, reason: Opt
         }
         if let Some(reason) = reason {
             object.insert("reason".to_owned(), Value::from(reason));
+        }
+        if let Some(human) = human {
+            object.insert("human_action".to_owned(), serde_json::to_value(human).unwrap_or(Value::Null));
         }
     }
     canonical(&detail)
@@ -213,7 +222,7 @@ fn step_in(
 ) -> Result<Head> {
     let state = record.state.after(step.event)?;
     let standing = standing_text(&record.standing)?;
-    let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason)?;
+    let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason, None)?;
     let draft = Draft { kind: kind_of(step.event), subject: record.id(), actor: step.actor, at: step.at, detail };
     let head = append(connection, key, previous, &draft)?;
     let stored = stored(connection, record.id())?;
@@ -295,7 +304,7 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     fault_point!("fault:ledger.rows");
     let standing = standing_text(&step.standing)?;
     let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
-    let detail = lifecycle_detail(Some(step.event), state, &standing, reason)?;
+    let detail = lifecycle_detail(Some(step.event), state, &standing, reason, step.human.as_ref())?;
     let draft =
         Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
     append(connection, key, previous, &draft)?;
@@ -316,31 +325,6 @@ fn holds(row: &StoredProposal, step: &Advance) -> Result<bool> {
         return Err(Error::new(Code::Internal).with("detail", "a renewal that shortens its lease"));
     }
     Ok(lease.is_some_and(|end| step.at < end))
-}
-
-/// What a person did beside a shadow proposal. Its state stays; its last event moves, so that two at once do not cross.
-pub(super) fn record_human_action(store: &Store, action: &HumanAction) -> Result<Option<u64>> {
-    let (connection, key) = (&store.connection, &store.key);
-    let previous = head(connection, key)?;
-    let row = stored(connection, &action.proposal_id)?;
-    within(previous, row.last_seq)?;
-    if row.last_seq != action.expected_seq {
-        return Ok(None);
-    }
-    let state = row.sealed_state(key)?.after(Event::HumanAction)?;
-    let standing: Value = serde_json::from_str(&row.standing).unwrap_or(Value::Null);
-    let did = serde_json::to_value(&action.did).unwrap_or(Value::Null);
-    let detail = json!({ "event": Event::HumanAction, "to": state, "standing": standing, "human_action": did });
-    let draft = Draft {
-        kind: kind_of(Event::HumanAction),
-        subject: &action.proposal_id,
-        actor: &action.actor,
-        at: action.at,
-        detail: canonical(&detail)?,
-    };
-    let head = append(connection, key, previous, &draft)?;
-    update_standing(connection, key, &row, state, &row.standing, head.size)?;
-    Ok(Some(head.size))
 }
 
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
