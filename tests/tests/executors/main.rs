@@ -9,7 +9,10 @@ mod shop;
 
 mod answers;
 mod house;
+mod kept;
+mod leases;
 mod network;
 mod proxy;
 mod retries;
 mod scripts;
+mod tls;

@@ -253,7 +253,9 @@ fn distrust(error: &std::io::Error) -> &'static str {
         return "TLS could not be agreed on";
     };
     match why {
-        Why::UnknownIssuer => "nobody who is trusted here signed its certificate; SSL_CERT_FILE adds an authority",
+        Why::UnknownIssuer | Why::BadSignature => {
+            "nobody who is trusted here signed its certificate; SSL_CERT_FILE adds an authority"
+        }
         Why::Expired | Why::ExpiredContext { .. } => "its certificate has expired",
         Why::NotValidYet | Why::NotValidYetContext { .. } => "its certificate is not valid yet",
         Why::NotValidForName | Why::NotValidForNameContext { .. } => "its certificate is for another name",
