@@ -8,6 +8,7 @@ mod client;
 mod shop;
 
 mod answers;
+mod hostile;
 mod house;
 mod kept;
 mod leases;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use signoff_tests::{CONTRACT, Ran, Workspace, skip};
 
-const WAIVE: &str = "billing.propose_late_fee_waiver";
+pub const WAIVE: &str = "billing.propose_late_fee_waiver";
 
 /// Never to be seen again.
 const PLANTED: [(&str, &str); 3] = [
@@ -29,7 +29,7 @@ fn python() -> bool {
 }
 
 /// The demo's contract with this executor for its waiver.
-fn contract(executor: Value) -> String {
+pub fn contract(executor: Value) -> String {
     let mut contract: Value = serde_json::from_str(&CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).unwrap();
     contract["executors"]["app"] = executor;
     contract["executors"].as_object_mut().unwrap().retain(|name, _| name == "app");
