@@ -16,4 +16,5 @@ mod network;
 mod proxy;
 mod retries;
 mod scripts;
+mod secrets;
 mod tls;
