@@ -120,6 +120,7 @@ fn the_script_of_v1_in_its_order_with_the_credit() {
     let foreign = signoff(&["--format", "json", "propose", "billing.propose_account_credit", "--input", "other.json"]);
     assert_eq!(foreign.expect(1).error_code(), "ROW_NOT_FOUND");
     drop(service);
+    file("credit.json", r#"{"invoice_id":"INV-3001","amount_cents":700,"reason":"another courtesy"}"#);
     signoff(&["propose", "billing.propose_account_credit", "--input", "credit.json"]).expect(0);
     signoff(&["proposals", "approve", "latest", "--yes"]).expect(0);
     assert_eq!(signoff(&["--format", "json", "apply", "latest"]).expect(1).error_code(), "EXECUTOR_UNREACHABLE");

@@ -139,6 +139,10 @@ fn a_handler_of_v1_over_http() {
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
     office.server = Some(server);
     office.set("APP_URL", format!("http://localhost:{}/writeback", port.trim()));
+    // Proxies of the environment are for others: nobody is there.
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+        office.set(name, "http://127.0.0.1:9".to_owned());
+    }
     office.loop_once("INV-1");
     let doctor = office.signoff(&["doctor", "--check-handlers"]).expect(0).out;
     assert!(doctor.contains("pass executor:app:handler-reachability"), "{doctor}");
