@@ -11,6 +11,7 @@ mod answers;
 mod hostile;
 mod house;
 mod kept;
+mod kills;
 mod leases;
 mod network;
 mod proxy;
