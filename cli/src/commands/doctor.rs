@@ -1,6 +1,6 @@
 use serde_json::json;
 use signoff::Result;
-use signoff::runtime::{Environment, check_handlers, check_writebacks};
+use signoff::runtime::{Environment, check_handlers, check_writebacks, load_contract};
 
 use crate::args::{Doctor, Global};
 use crate::output::Output;
@@ -9,7 +9,7 @@ use crate::setup;
 /// Looks at what only running applications and databases can tell.
 pub async fn run(global: &Global, doctor: &Doctor, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     let environment = Environment::system();
     let mut checks = Vec::new();
     if doctor.check_handlers {
