@@ -106,6 +106,8 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
                 _ => {}
             }
             match &**result {
+                // It ended before this worker came to it.
+                Ok(_) if *next == Next::Elsewhere => (Level::Info, "another worker has it", meta),
                 Ok(applied) => {
                     put("attempt", json!(applied.record.standing.attempt));
                     put("code", code(applied));

@@ -96,16 +96,19 @@ pub struct Applied {
     pub cause: Option<String>,
     /// The proposal afterwards.
     pub record: ProposalRecord,
+    /// True if this call made an attempt of its own and recorded its end; false if it only tells how another one ended,
+    /// and for a dry run.
+    pub attempted: bool,
 }
 
 impl Applied {
     fn rehearsed(ending: Ending, record: ProposalRecord) -> Self {
-        Self { ending, receipt: None, cause: None, record }
+        Self { ending, receipt: None, cause: None, record, attempted: false }
     }
 
     /// What the ledger has of one that ended before.
     fn stored(ending: Ending, record: ProposalRecord) -> Self {
-        Self { ending, receipt: record.receipts.last().cloned(), cause: None, record }
+        Self { ending, receipt: record.receipts.last().cloned(), cause: None, record, attempted: false }
     }
 }
 
@@ -520,7 +523,7 @@ impl Runtime {
         }
         match (event, error) {
             (Event::Release, Some(error)) => Err(error),
-            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), cause, record }),
+            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), cause, record, attempted: true }),
         }
     }
 

@@ -226,7 +226,7 @@ impl Runtime {
             return Err(Code::ReadOnlyWritebackDisabled.into());
         }
         let action = &record.change_set.action;
-        if contract.authority_of(action) == Some(record.facts.authority) {
+        if self.authority(contract, action) == Some(record.facts.authority) {
             Ok(())
         } else {
             Err(Error::new(Code::ContractChanged).with("capability", action).with("proposal", record.id()))
