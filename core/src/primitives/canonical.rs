@@ -479,4 +479,70 @@ mod tests {
             "{\"\\r\":3,\"a\\u0001\u{7f}\":\"\\b\\u001f\\\"\\\\\",\"\u{1f602}\":2,\"\u{fb33}\":1}"
         );
     }
+
+    #[derive(Serialize)]
+    struct Document {
+        z: Inner,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        absent: Option<u8>,
+        empty: Option<u8>,
+        #[serde(flatten)]
+        more: std::collections::BTreeMap<String, serde_json::Value>,
+        kind: Kind,
+        a: Vec<Inner>,
+    }
+
+    #[derive(Serialize, Clone)]
+    struct Inner {
+        two: (u8, char),
+        one: f64,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Plain,
+        With(i64),
+    }
+
+    fn document(kind: Kind, more: serde_json::Value) -> Document {
+        let inner = Inner { two: (2, '"'), one: -0.0 };
+        let more = serde_json::from_value(more).unwrap();
+        Document { z: inner.clone(), absent: None, empty: None, more, kind, a: vec![inner.clone(), inner] }
+    }
+
+    #[test]
+    fn a_document_is_written_as_its_value_would_be() {
+        let more =
+            json!({"m": {"y": 1, "b": [{"d": 1, "c": 2}]}, "\u{fb33}": 1, "\u{1f602}": {}, "q\"": [], "back\\": "\n"});
+        for kind in [Kind::Plain, Kind::With(-7)] {
+            let document = document(kind, more.clone());
+            let value = serde_json::to_value(&document).unwrap();
+            let text = canonical(&document).unwrap();
+            assert_eq!(text, canonical(&value).unwrap());
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&text).unwrap()["z"],
+                json!({"one": 0, "two": [2, "\""]})
+            );
+            for member in ["z", "a", "kind", "m", "no such"] {
+                let mut rest = value.clone();
+                rest.as_object_mut().unwrap().remove(member);
+                let without = String::from_utf8(canonical_without(&document, member).unwrap()).unwrap();
+                assert_eq!(without, canonical(&rest).unwrap(), "{member}");
+            }
+        }
+        // Only the outermost object's own member is left out.
+        assert_eq!(canonical_without(&json!({"a": {"b": 1}, "b": 2}), "b").unwrap(), br#"{"a":{"b":1}}"#);
+        assert_eq!(canonical_without(&json!({"b": 2}), "b").unwrap(), b"{}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let twice = document(Kind::Plain, json!({"kind": 1}));
+        assert_eq!(canonical(&twice).unwrap_err().code(), Code::Internal);
+        assert_eq!(canonical(&std::collections::BTreeMap::from([(1, 2)])).unwrap_err().code(), Code::Internal);
+        assert_eq!(canonical(&f32::NAN).unwrap_err().code(), Code::NumberNotExact);
+        assert_eq!(canonical(&[u128::MAX]).unwrap_err().code(), Code::NumberNotExact);
+        assert_eq!(canonical(&Some(())).unwrap(), "null");
+    }
 }
