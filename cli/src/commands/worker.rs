@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use signoff::error::Exit;
 use signoff::runtime::{Applied, Next, Report, Worker, WorkerOptions};
-use signoff::{Error, Result};
+use signoff::{Code, Error, Result};
 
 use super::apply::{exit, word};
 use crate::args::{Global, JsonFlag};
@@ -117,9 +117,14 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
                 Err(error) => {
                     put("code", json!(error.code()));
                     put("detail", json!(error.message()));
-                    let level = if *next == Next::Parked { Level::Error } else { Level::Warn };
-                    let elsewhere = *next == Next::Elsewhere;
-                    (level, if elsewhere { "another worker has it" } else { "not applied" }, meta)
+                    match next {
+                        Next::Elsewhere if error.code() == Code::AttemptInFlight => {
+                            (Level::Info, "another worker has it", meta)
+                        }
+                        Next::Elsewhere => (Level::Warn, "another worker has it", meta),
+                        Next::Parked => (Level::Error, "not applied", meta),
+                        _ => (Level::Warn, "not applied", meta),
+                    }
                 }
             }
         }
