@@ -504,6 +504,24 @@ fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
     verify(&workspace);
 }
 
+/// A pipe holds a few hundred lines. Were it waited for, changes would stand still in the middle of their transactions.
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_change() {
+    const JOBS: u32 = 300;
+    let workspace = Workspace::with_invoices(JOBS);
+    approve_all(&workspace, 1..=JOBS);
+    let worker = workspace.start(["worker", "run", "--once"]);
+    let begun = std::time::Instant::now();
+    while workspace.ask("SELECT count(*) FROM effects") < i64::from(JOBS) {
+        assert!(begun.elapsed() < Duration::from_secs(180), "it waits for a reader");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = worker.wait_with_output().expect("it ends");
+    let lines = String::from_utf8_lossy(&output.stderr).lines().count();
+    assert!(output.status.success() && output.stderr.len() > 1 << 16);
+    assert_eq!(lines, 2 * JOBS as usize + 2, "each begun and ended, and the worker itself");
+}
+
 /// With real clocks: fifteen seconds are the shortest lease, and what this test lasts.
 #[test]
 fn a_command_takes_over_when_the_lease_is_really_over() {
