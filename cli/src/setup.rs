@@ -1,19 +1,13 @@
 //! From flags, files and environment to a contract and a ledger.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use signoff::contract::{Contract, Diagnostic, Severity};
-use signoff::ledger::{LedgerOptions, SqliteLedger};
-use signoff::primitives::{Secret, SystemClock, SystemIds};
-use signoff::runtime::{Environment, unverified_addresses};
+use signoff::contract::Contract;
+use signoff::runtime::{CONFIG_NAMES, Environment, Opening, find_config, load_contract, unverified_addresses};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Global;
 use crate::output::Output;
-
-const NAMES: [&str; 2] = ["signoff.json", "synapsor.runner.json"];
-const LEDGER: &str = ".signoff/ledger.db";
 
 /// Does a command need the contract?
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,20 +27,12 @@ pub enum Ledger {
 
 /// The path of the contract: the flag, the environment, or one of the two default names, never both.
 pub fn config_path(global: &Global) -> Result<Option<PathBuf>> {
-    let named = global.config.clone().or_else(|| Environment::system().get("SYNAPSOR_MCP_CONFIG"));
-    if let Some(path) = named {
-        return Ok(Some(PathBuf::from(path)));
-    }
-    let here: Vec<&str> = NAMES.into_iter().filter(|name| Path::new(name).exists()).collect();
-    match here.as_slice() {
-        [first, second] => Err(Error::new(Code::ConfigAmbiguous).with("first", first).with("second", second)),
-        [one] => Ok(Some(PathBuf::from(one))),
-        _ => Ok(None),
-    }
+    find_config(global.config.as_deref(), &Environment::system())
 }
 
 pub fn no_config() -> Error {
-    Error::new(Code::ConfigNotFound).with("path", format!("./{} or ./{}", NAMES[0], NAMES[1]))
+    let [first, second] = CONFIG_NAMES;
+    Error::new(Code::ConfigNotFound).with("path", format!("./{first} or ./{second}"))
 }
 
 pub fn read_file(path: &Path) -> Result<String> {
@@ -69,18 +55,6 @@ pub fn operator(named: Option<&str>) -> String {
     named.map(str::to_owned).or_else(user).unwrap_or_else(|| "local_operator".to_owned())
 }
 
-/// Reads and validates a contract; warnings come back with it.
-pub fn load(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
-    let text = read_file(path)?;
-    Contract::parse(&text).map_err(|diagnostics| {
-        let errors: Vec<&Diagnostic> =
-            diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
-        let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
-        let first = errors.first().map(ToString::to_string).unwrap_or_default();
-        Error::new(Code::ConfigInvalid).with("path", path.display()).with("count", count).with("first", first)
-    })
-}
-
 /// An address that believes whoever answers is used, and spoken of.
 pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &mut Output) {
     for variable in unverified_addresses(contract, environment) {
@@ -91,29 +65,35 @@ pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &
 /// Opens what a command needs.
 pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output) -> Result<Runtime> {
     let contract = match config_path(global)? {
-        Some(path) => Some(load(&path)?.0),
+        Some(path) => Some(load_contract(&path)?.0),
         None if need == Need::Contract => return Err(no_config()),
         None => None,
     };
-    let environment = Environment::system();
     if let Some(contract) = &contract {
-        warn_unverified(contract, &environment, output);
+        warn_unverified(contract, &Environment::system(), output);
     }
-    let path = global
-        .store
-        .clone()
-        .or_else(|| environment.get("SYNAPSOR_LOCAL_STORE"))
-        .or_else(|| contract.as_ref().and_then(|contract| contract.storage_path.clone()))
-        .unwrap_or_else(|| LEDGER.to_owned());
-    let options = match ledger {
-        Ledger::Create => LedgerOptions::create(path),
-        Ledger::Existing => LedgerOptions::existing(path),
-    };
-    let options = options.with_key(environment.get("SIGNOFF_LEDGER_KEY").map(Secret::new));
-    let store = SqliteLedger::open(options, &SystemClock, &SystemIds)?;
-    let runtime = Runtime::new(contract, Arc::new(store));
+    let mut opening = Opening::new(contract);
+    opening.ledger.clone_from(&global.store);
+    opening.create = matches!(ledger, Ledger::Create);
+    #[cfg(feature = "fault-injection")]
+    scripted(&mut opening);
+    let runtime = opening.open()?;
     for warning in runtime.ledger().warnings() {
         output.warn(warning);
     }
     Ok(runtime)
+}
+
+/// In a build for tests alone: the clock stands where the environment says, and ids follow from a seed.
+#[cfg(feature = "fault-injection")]
+fn scripted(opening: &mut Opening) {
+    use signoff::primitives::{Instant, Scripted};
+    let variable = |name| std::env::var(name).ok();
+    if let (Some(at), Some(seed)) = (variable("SIGNOFF_TEST_AT"), variable("SIGNOFF_TEST_SEED"))
+        && let Ok(at) = Instant::parse(&at)
+    {
+        let script = std::sync::Arc::new(Scripted::new(at, seed));
+        opening.clock = std::sync::Arc::<Scripted>::clone(&script);
+        opening.ids = script;
+    }
 }

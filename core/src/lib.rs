@@ -12,6 +12,7 @@
 //! - `runtime`: the proposal runtime without an engine.
 //! - `handler`: the helper that an application's own endpoint imports. No I/O either.
 //! - `axum`: the helper as a router over an sqlx transaction.
+//! - `ffi`: the facade that the packages of other languages call, and the tools of an application's own.
 //! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
 //! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.
 
@@ -28,6 +29,8 @@ pub mod error;
 pub mod executor;
 #[doc(hidden)]
 pub mod fault;
+#[cfg(feature = "ffi")]
+pub mod ffi;
 pub mod guard;
 #[cfg(feature = "handler")]
 pub mod handler;

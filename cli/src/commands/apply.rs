@@ -1,9 +1,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
-use signoff::contract::ExecutorKind;
-use signoff::error::Exit;
 use signoff::ledger::ReceiptRecord;
 use signoff::protocol::WritebackJob;
 use signoff::runtime::{Applied, ApplyOptions, Ending, Environment, executor_warnings};
@@ -35,64 +32,15 @@ pub async fn run(global: &Global, apply: &Apply, output: &mut Output) -> Result<
         let id = resolve(&runtime, id).await?;
         runtime.apply(&id, &options).await?
     };
-    let action = &applied.record.change_set.action;
-    let capability = runtime.contract().and_then(|contract| Some((contract, contract.capability(action)?)));
-    let app_owned = capability
-        .is_some_and(|(contract, capability)| !matches!(contract.executor_of(capability), ExecutorKind::SqlUpdate));
-    tell(&applied, app_owned, output);
-    match applied.ending {
-        Ending::Unknown => Err(unknown(&applied)),
-        _ => Ok(exit(&applied.ending).into()),
-    }
+    let app_owned = runtime.is_app_owned(&applied.record);
+    let view = applied.view(app_owned)?;
+    output.value(&view);
+    tell(&applied, app_owned, view.source_database_mutated, output);
+    Ok(applied.ending.exit().into())
 }
 
-pub fn unknown(applied: &Applied) -> Error {
-    let cause = applied.cause.as_deref().unwrap_or("the answer was lost");
-    Error::new(Code::OutcomeUnknown).with("proposal", applied.record.id()).with("cause", cause)
-}
-
-pub fn exit(ending: &Ending) -> Exit {
-    match ending {
-        Ending::Applied | Ending::AlreadyApplied | Ending::WouldApply => Exit::Done,
-        Ending::Conflict | Ending::WouldConflict(..) => Exit::Conflict,
-        Ending::Canceled => Exit::Refused,
-        Ending::Unknown => Exit::Unknown,
-        _ => Exit::Failed,
-    }
-}
-
-pub fn word(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Applied => "applied",
-        Ending::AlreadyApplied => "already_applied",
-        Ending::Conflict => "conflict",
-        Ending::Canceled => "canceled",
-        Ending::WouldApply => "would_apply",
-        Ending::WouldConflict(..) => "would_conflict",
-        Ending::Unknown => "outcome_unknown",
-        _ => "failed",
-    }
-}
-
-fn tell(applied: &Applied, app_owned: bool, output: &mut Output) {
+fn tell(applied: &Applied, app_owned: bool, mutated: bool, output: &mut Output) {
     let receipt = applied.receipt.as_ref();
-    let mutated = applied.ending == Ending::Applied
-        && (!app_owned || receipt.is_some_and(|receipt| receipt.receipt.source_database_mutated));
-    let would = match &applied.ending {
-        Ending::WouldConflict(code, column) => Some(json!({ "code": code, "column": column })),
-        _ => None,
-    };
-    if applied.ending != Ending::Unknown {
-        output.value(&json!({
-            "ok": exit(&applied.ending) == Exit::Done,
-            "status": word(&applied.ending),
-            "proposal_id": applied.record.id(),
-            "state": applied.record.state,
-            "source_database_mutated": mutated,
-            "receipt": receipt,
-            "conflict": would,
-        }));
-    }
     let column = receipt.and_then(|record| record.details.as_ref()).and_then(|details| details.get("column"));
     let column =
         column.and_then(|column| column.as_str()).map(|column| format!(" in column {column}")).unwrap_or_default();
@@ -151,9 +99,7 @@ fn tell(applied: &Applied, app_owned: bool, output: &mut Output) {
         output.line(format!("* idempotency key: {}", receipt.receipt.idempotency_key));
         output.line(format!("Receipt: {}", receipt.receipt.receipt_hash));
     }
-    if applied.ending != Ending::Unknown {
-        output.line(format!("Source DB changed: {}", if mutated { "yes" } else { "no" }));
-    }
+    output.line(format!("Source DB changed: {}", if mutated { "yes" } else { "no" }));
 }
 
 fn code(receipt: Option<&ReceiptRecord>) -> &str {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use signoff::Result;
 use signoff::catalogue::{AliasMode, ToolOptions, tools};
 use signoff::contract::Kind;
+use signoff::runtime::load_contract;
 
 use crate::args::{Global, JsonFlag};
 use crate::output::Output;
@@ -55,7 +56,7 @@ impl Cost {
 pub fn run(global: &Global, benchmark: &Benchmark, output: &mut Output) -> Result<u8> {
     let BenchmarkCommand::McpEfficiency(_) = benchmark.command;
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     let list = tools(&contract, &ToolOptions { alias: AliasMode::Canonical });
     // Look, then propose: a kind of call that a contract does not have costs none.
     let kinds = [Kind::Read, Kind::Proposal];

@@ -1,6 +1,6 @@
 use serde_json::json;
 use signoff::Result;
-use signoff::runtime::{Environment, check_handlers};
+use signoff::runtime::{Environment, check_handlers, load_contract};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -9,7 +9,7 @@ use crate::setup;
 /// Looks at what only a running application can tell.
 pub async fn run(global: &Global, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     let checks = check_handlers(&contract, &Environment::system()).await;
     let ok = checks.iter().all(|check| check.level != "fail");
     if checks.is_empty() {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde_json::json;
 use signoff::{Code, Error, Result, Runtime};
 
-use super::{proposals, resolve};
+use super::resolve;
 use crate::args::{Export, Format, Global};
 use crate::output::Output;
 
@@ -15,7 +15,7 @@ pub async fn proposal(global: &Global, runtime: &Runtime, wanted: &Export, outpu
     let text = if as_markdown(global, wanted) {
         runtime.replay(&id).await?.proposal_markdown()
     } else {
-        pretty(&proposals::document(&runtime.show(&id).await?))
+        pretty(&runtime.show(&id).await?.view())
     };
     write(wanted.output.as_deref(), &text, output)
 }
@@ -46,7 +46,7 @@ pub fn record(value: &impl serde::Serialize, wanted: Option<&str>, output: &mut 
     write(wanted, &pretty(&serde_json::to_value(value).unwrap_or_default()), output)
 }
 
-fn pretty(value: &serde_json::Value) -> String {
+fn pretty(value: &impl serde::Serialize) -> String {
     format!("{}\n", crate::output::pretty(value))
 }
 

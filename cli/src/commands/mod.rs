@@ -28,9 +28,9 @@ pub mod worker;
 pub mod writeback;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use signoff::ledger::{Filter, Page, PageRequest, ProposalSummary};
 use signoff::protocol::State;
+use signoff::runtime::page_view;
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::output::Output;
@@ -62,10 +62,7 @@ pub async fn meant(runtime: &Runtime, mut filter: Filter) -> Result<Filter> {
 
 /// A page for a program: its items under the list's name, and where the next one begins.
 fn answer_page<T: Serialize>(name: &str, page: &Page<T>, output: &mut Output) {
-    let mut answer = Map::new();
-    answer.insert(name.to_owned(), serde_json::to_value(&page.items).unwrap_or(Value::Null));
-    answer.insert("next_cursor".to_owned(), serde_json::to_value(page.next).unwrap_or(Value::Null));
-    output.value(&answer);
+    output.value(&page_view(name, page));
     if page.items.is_empty() {
         output.line(format!("no {}", name.replace('_', " ")));
     }

@@ -1,7 +1,6 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use signoff::error::printable;
 use signoff::ledger::{Filter, PageRequest, ProposalRecord};
 use signoff::protocol::State;
@@ -171,20 +170,5 @@ fn actor(record: &ProposalRecord, arguments: &Decide) -> Approver {
 }
 
 fn answer(record: &ProposalRecord, output: &mut Output) {
-    output.value(&document(record));
-}
-
-/// A proposal for programs.
-pub fn document(record: &ProposalRecord) -> Value {
-    json!({
-        "proposal_id": record.id(),
-        "state": record.state,
-        "proposal_hash": record.hash(),
-        "change_set": record.change_set,
-        "standing": record.standing,
-        "facts": record.facts,
-        "decisions": record.decisions,
-        "events": record.events,
-        "receipts": record.receipts,
-    })
+    output.value(&record.view());
 }

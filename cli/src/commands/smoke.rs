@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use signoff::catalogue::{self, ResultFormat};
 use signoff::contract::Kind;
-use signoff::runtime::{Caller, Environment};
+use signoff::runtime::{Caller, Environment, load_contract};
 use signoff::{Code, Error, Result};
 
 use super::propose::sample;
@@ -74,7 +74,7 @@ async fn call(global: &Global, call: &SmokeCall, output: &mut Output) -> Result<
 
 fn boundary(global: &Global, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     let checks = catalogue::boundary(&contract, |name| Environment::system().get(name));
     let ok = checks.iter().all(|check| check.ok);
     output.value(&json!({ "ok": ok, "checks": checks }));

@@ -35,10 +35,9 @@ async fn verify(runtime: &Runtime, arguments: &StoreVerify, output: &mut Output)
     let bar = Progress::begin("verifying", "events");
     let verified = runtime.ledger().verify(expect, bar.teller()).await?;
     bar.end();
-    let checkpoint = verified.checkpoint.to_string();
-    output.value(&json!({ "ok": true, "events": verified.checkpoint.size, "proposals": verified.proposals, "checkpoint": checkpoint }));
+    output.value(&verified.view());
     output.line(format!("ledger verifies: {} events, {} proposals", verified.checkpoint.size, verified.proposals));
-    output.line(format!("checkpoint {checkpoint}"));
+    output.line(format!("checkpoint {}", verified.checkpoint));
     output.line("Keep the checkpoint elsewhere: `store verify --expect` with it also finds a truncated ledger.");
     Ok(())
 }

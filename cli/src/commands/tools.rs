@@ -2,7 +2,7 @@ use serde_json::json;
 use signoff::Result;
 use signoff::catalogue::{AliasMode, ToolOptions, boundary, tools};
 use signoff::contract::Contract;
-use signoff::runtime::Environment;
+use signoff::runtime::{Environment, load_contract};
 
 use crate::args::{Global, Tools, ToolsCommand};
 use crate::output::Output;
@@ -10,7 +10,7 @@ use crate::setup;
 
 pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     match &arguments.command {
         ToolsCommand::List(list) => {
             let alias = if list.aliases { AliasMode::Both } else { AliasMode::Canonical };

@@ -7,7 +7,6 @@ use signoff::error::Exit;
 use signoff::runtime::{Applied, Next, Report, Worker, WorkerOptions};
 use signoff::{Code, Error, Result};
 
-use super::apply::{exit, word};
 use crate::args::{Global, JsonFlag};
 use crate::output::Output;
 use crate::service::{Level, Log, put, told_to_stop};
@@ -111,8 +110,8 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
                 Ok(applied) => {
                     put("attempt", json!(applied.record.standing.attempt));
                     put("code", code(applied));
-                    let done = exit(&applied.ending) == Exit::Done;
-                    (if done { Level::Info } else { Level::Warn }, word(&applied.ending), meta)
+                    let done = applied.ending.exit() == Exit::Done;
+                    (if done { Level::Info } else { Level::Warn }, applied.ending.as_str(), meta)
                 }
                 Err(error) => {
                     put("code", json!(error.code()));
@@ -163,7 +162,7 @@ impl Tally {
                     return;
                 }
                 *self.endings.entry(ending(result)).or_default() += 1;
-                let exit = result.as_ref().as_ref().map_or_else(Error::exit, |applied| exit(&applied.ending));
+                let exit = result.as_ref().as_ref().map_or_else(Error::exit, |applied| applied.ending.exit());
                 self.worst = worse(self.worst, exit);
             }
             _ => {}
@@ -184,7 +183,7 @@ impl std::fmt::Display for Tally {
 /// The word of an ending, or the code of why there is none.
 pub fn ending(result: &Result<Applied>) -> String {
     match result {
-        Ok(applied) => word(&applied.ending).to_owned(),
+        Ok(applied) => applied.ending.as_str().to_owned(),
         Err(error) => error.code().to_string(),
     }
 }

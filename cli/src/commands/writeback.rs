@@ -2,7 +2,7 @@ use serde_json::json;
 use signoff::contract::Contract;
 use signoff::guard::{Dialect, ReceiptTable};
 use signoff::primitives::Identifier;
-use signoff::runtime::{Environment, check_writeback, migrate_receipts};
+use signoff::runtime::{Environment, check_writeback, load_contract, migrate_receipts};
 use signoff::{Code, Error, Result};
 
 use crate::args::{
@@ -47,7 +47,7 @@ pub fn print(statements: &[String], output: &mut Output) -> Result<u8> {
 
 async fn migrate(global: &Global, migrate: &WritebackMigrate, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     setup::warn_unverified(&contract, &Environment::system(), output);
     let names = sources(&contract, migrate.source.as_deref())?;
     let mut done = Vec::new();
@@ -96,7 +96,7 @@ async fn rebind(global: &Global, rebind: &WritebackRebind, output: &mut Output) 
 
 async fn doctor(global: &Global, doctor: &WritebackDoctor, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let (contract, _) = setup::load(&path)?;
+    let (contract, _) = load_contract(&path)?;
     setup::warn_unverified(&contract, &Environment::system(), output);
     let mut all = true;
     let mut done = Vec::new();

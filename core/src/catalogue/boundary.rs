@@ -20,6 +20,17 @@ const DECIDES: &[&str] = &["approve", "approve_proposal", "reject", "reject_prop
 const COMMITS: &[&str] = &["apply", "apply_proposal", "commit", "commit_proposal", "apply_writeback"];
 const SQL: &[&str] = &["execute_sql", "run_sql", "sql", "query"];
 
+fn ends_in(name: &str, words: &[&str]) -> bool {
+    let last = name.rsplit(['.', '/']).next().unwrap_or_default().to_ascii_lowercase();
+    words.contains(&last.as_str())
+}
+
+/// True for a name that says nothing that no tool may do.
+#[cfg(feature = "ffi")]
+pub(super) fn may_be_called(name: &str) -> bool {
+    [DECIDES, COMMITS, SQL].into_iter().all(|words| !ends_in(name, words))
+}
+
 /// Checks that an agent gets the contract's tools, and nothing that decides, applies or connects. `variable` answers what an
 /// environment variable holds: neither the names of a source's addresses nor the addresses may be shown.
 #[must_use]
@@ -27,11 +38,7 @@ pub fn boundary(contract: &Contract, variable: impl Fn(&str) -> Option<String>) 
     let tools = tools(contract, &ToolOptions { alias: AliasMode::Both });
     let shown = serde_json::to_string(&tools).unwrap_or_default();
     let none_called = |words: &[&str]| {
-        let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or_default().to_ascii_lowercase();
-        tools
-            .iter()
-            .flat_map(|tool| [&tool.name, &tool.canonical_name])
-            .all(|name| !words.contains(&last(name).as_str()))
+        tools.iter().flat_map(|tool| [&tool.name, &tool.canonical_name]).all(|name| !ends_in(name, words))
     };
     let hidden = |name: &str| {
         let address = variable(name).filter(|address| !address.is_empty());

@@ -260,6 +260,7 @@ fn class(error: &Error) -> (&'static str, bool) {
         C::CapabilityNotFound => "CAPABILITY_NOT_FOUND",
         C::ProposalsDisabled => "APPROVAL_REQUIRED",
         C::ArgumentsInvalid
+        | C::ToolArgumentsInvalid
         | C::ArgumentRequired
         | C::ArgumentTypeInvalid
         | C::ArgumentTooLong

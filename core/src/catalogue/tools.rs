@@ -33,6 +33,9 @@ pub struct Tool {
     pub kind: Kind,
     /// JSON Schema 2020-12 of the arguments; closed.
     pub input_schema: Value,
+    /// JSON Schema of what it answers, of a tool of the application's own that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// What a client may assume.
     pub annotations: Annotations,
     /// `_meta`: for clients and audits, not for the model.
@@ -98,6 +101,7 @@ fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
         description: description(capability, name),
         kind: capability.kind,
         input_schema: input_schema(capability),
+        output_schema: None,
         annotations: Annotations { read_only: read, destructive: false, idempotent: read, open_world: false },
         meta: meta(contract, capability, name),
     }

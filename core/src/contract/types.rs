@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::primitives::{Digest, Identifier, Lifetime, Scalar};
 
 /// A validated contract.
@@ -170,8 +172,45 @@ pub struct HandlerSettings {
     pub env: Vec<String>,
 }
 
+/// Names that are bound by trusted context or by the contract, never by a caller.
+pub const RESERVED_ARGUMENTS: &[&str] = &[
+    "tenant_id",
+    "tenantId",
+    "principal",
+    "principal_id",
+    "principalId",
+    "project_id",
+    "projectId",
+    "source_id",
+    "sourceId",
+    "allowed_columns",
+    "allowedColumns",
+    "row_version",
+    "rowVersion",
+    "current_version",
+    "currentVersion",
+    "expected_version",
+    "expectedVersion",
+    "approval_identity",
+    "approvalIdentity",
+    "table",
+    "table_name",
+    "tableName",
+    "schema",
+    "schema_name",
+    "schemaName",
+    "column",
+    "columns",
+    "column_name",
+    "columnName",
+    "database",
+    "database_name",
+    "databaseName",
+];
+
 /// A capability's kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
     /// Answers rows.

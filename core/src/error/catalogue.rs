@@ -139,6 +139,11 @@ catalogue! {
     ProposalActive = "PROPOSAL_ACTIVE", Model, 409, Failed, once, "another proposal for this object is still open", "decide or cancel it first: {proposal}";
 
     // The trusted context and the source.
+    ToolInvalid = "TOOL_INVALID", Operator, 500, Refused, once, "`{tool}` cannot be a tool: {problem}", "a tool of the application's own has a name, a description, a JSON Schema of an object, and the capabilities it may use";
+    ToolArgumentsInvalid = "TOOL_ARGUMENTS_INVALID", Model, 400, Failed, once, "the arguments of `{tool}` do not fit its schema: {problem}";
+    ToolOutputInvalid = "TOOL_OUTPUT_INVALID", Operator, 500, Failed, once, "what `{tool}` answered is not what it may answer: {problem}", "nothing was given to the model";
+    ToolScopeExceeded = "TOOL_SCOPE_EXCEEDED", Operator, 403, Refused, once, "`{tool}` may not use capability `{capability}`", "name it in the tool's scope; a tool that reads proposes nothing";
+    ToolFailed = "TOOL_FAILED", Operator, 500, Failed, once, "`{tool}` failed", "its error went to the application";
     TrustedBindingMissing = "TRUSTED_BINDING_MISSING", Operator, 500, Failed, once, "trusted context `{context}` has no value for {binding}", "set {variable}";
     TrustedContextMissing = "TRUSTED_CONTEXT_MISSING", Operator, 500, Failed, once, "capability `{capability}` has no trusted context";
     TrustedContextUnsupported = "TRUSTED_CONTEXT_UNSUPPORTED", Operator, 500, Failed, once, "provider `{provider}` needs a caller that supplies its claims", "use provider environment, or call from an application that passes a trusted context";
@@ -225,6 +230,7 @@ catalogue! {
     LedgerHeld = "LEDGER_HELD", Operator, 409, Refused, once, "the ledger at {path} is held by {holder}", "stop that process first, or name another ledger with --store";
     LedgerOpenWork = "LEDGER_OPEN_WORK", Operator, 409, Refused, once, "the ledger at {path} has {work}", "decide, apply or cancel it first; `--force` gives it up, and what became of an unresolved change is then known to its source alone";
     LedgerForeign = "LEDGER_FOREIGN", Operator, 500, Failed, once, "{path} is not a Signoff ledger and is never written";
+    LedgerEngineNotAvailable = "LEDGER_ENGINE_NOT_AVAILABLE", Operator, 501, Refused, once, "a ledger on {engine} is not in this build", "name a file: its ledger is SQLite";
     LedgerFormatUnknown = "LEDGER_FORMAT_UNKNOWN", Operator, 500, Refused, once, "the ledger has format {found}; this build knows up to {known}", "use a newer signoff";
     LedgerTampered = "LEDGER_TAMPERED", Operator, 409, Refused, once, "the ledger does not verify at {at}: {problem}", "`signoff store verify` names the first broken event; restore a copy that verifies";
     LedgerCheckpointMismatch = "LEDGER_CHECKPOINT_MISMATCH", Operator, 409, Refused, once, "the ledger does not contain the expected checkpoint {expected}: it has {size} events";

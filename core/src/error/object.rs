@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -46,6 +47,22 @@ impl Error {
         let value = if super::looks_secret(&value) { "[redacted]".to_owned() } else { value };
         self.inner.context.push((field, value));
         self
+    }
+
+    /// An error as it came back from a caller who was told of it. Of the context, what the message speaks of is kept.
+    #[must_use]
+    pub fn retold(code: Code, context: &BTreeMap<String, String>) -> Self {
+        let info = code.info();
+        let names = [info.message, info.help].into_iter().flat_map(|template: &'static str| {
+            template.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+        });
+        let mut error = Self::new(code);
+        for name in names {
+            if let (None, Some(value)) = (error.field(name), context.get(name)) {
+                error = error.with(name, value);
+            }
+        }
+        error
     }
 
     /// The stable code.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ProposalSummary, ReceiptRecord};
@@ -15,7 +15,7 @@ use crate::primitives::{Digest, Instant};
 use crate::protocol::{ReceiptStatus, State};
 
 /// The lists of a ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum List {
@@ -143,7 +143,8 @@ impl List {
 }
 
 /// What to look for. Everything given has to hold; an empty filter finds everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// The tenant.
     pub tenant: Option<String>,

@@ -10,6 +10,8 @@ mod ids;
 mod instant;
 pub mod json;
 mod scalar;
+#[cfg(feature = "runtime")]
+mod scripted;
 mod secret;
 mod tool_name;
 
@@ -29,6 +31,8 @@ pub use ids::IdSource;
 pub use ids::SystemIds;
 pub use instant::{Instant, Lifetime};
 pub use scalar::{MAX_SAFE_INTEGER, Scalar};
+#[cfg(feature = "runtime")]
+pub use scripted::Scripted;
 pub use secret::{Redactor, Secret};
 pub use tool_name::tool_alias;
 pub(crate) use tool_name::{LONGEST_TOOL_NAME, digest_start, name_with_digest};

@@ -3,45 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::contract::{Argument, ArgumentType, Capability};
+use crate::contract::{Argument, ArgumentType, Capability, RESERVED_ARGUMENTS};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Scalar, compare_decimals, json};
-
-/// Names that are bound by trusted context or by the contract, never by a caller.
-const RESERVED: &[&str] = &[
-    "tenant_id",
-    "tenantId",
-    "principal",
-    "principal_id",
-    "principalId",
-    "project_id",
-    "projectId",
-    "source_id",
-    "sourceId",
-    "allowed_columns",
-    "allowedColumns",
-    "row_version",
-    "rowVersion",
-    "current_version",
-    "currentVersion",
-    "expected_version",
-    "expectedVersion",
-    "approval_identity",
-    "approvalIdentity",
-    "table",
-    "table_name",
-    "tableName",
-    "schema",
-    "schema_name",
-    "schemaName",
-    "column",
-    "columns",
-    "column_name",
-    "columnName",
-    "database",
-    "database_name",
-    "databaseName",
-];
 
 /// Checked arguments by name; an optional one that was left out is not in it.
 pub(super) type Arguments = BTreeMap<String, Scalar>;
@@ -52,7 +16,7 @@ pub(super) fn check(capability: &Capability, text: &str) -> Result<Arguments> {
     };
     let node = json::parse(text).map_err(|error| invalid(error.message()))?;
     let entries = node.as_object().ok_or_else(|| invalid("it is another kind of value".to_owned()))?;
-    if let Some((name, _)) = entries.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
+    if let Some((name, _)) = entries.iter().find(|(name, _)| RESERVED_ARGUMENTS.contains(&name.as_str())) {
         return Err(Error::new(Code::ModelCannotOverrideBinding).with("argument", name));
     }
     if let Some((name, _)) =

@@ -54,6 +54,8 @@ pub enum Caller {
         tenant: String,
         /// The principal.
         principal: String,
+        /// The roles that the application vouches for: recorded with what the caller reads and proposes.
+        roles: Vec<String>,
     },
 }
 
@@ -61,7 +63,16 @@ impl Caller {
     /// A caller that the application authenticated itself.
     #[must_use]
     pub fn trusted(tenant: impl Into<String>, principal: impl Into<String>) -> Self {
-        Self::Trusted { tenant: tenant.into(), principal: principal.into() }
+        Self::Trusted { tenant: tenant.into(), principal: principal.into(), roles: Vec::new() }
+    }
+
+    /// The same with these roles.
+    #[must_use]
+    pub fn with_roles(mut self, held: impl IntoIterator<Item = String>) -> Self {
+        if let Self::Trusted { roles, .. } = &mut self {
+            roles.extend(held);
+        }
+        self
     }
 }
 
@@ -70,13 +81,14 @@ impl Caller {
 pub(super) struct Bound {
     pub tenant: String,
     pub principal: String,
+    pub roles: Vec<String>,
     pub provenance: &'static str,
 }
 
 impl Runtime {
     pub(super) fn bind(&self, capability: &Capability, caller: &Caller) -> Result<Bound> {
-        if let Caller::Trusted { tenant, principal } = caller {
-            return bound(tenant.clone(), principal.clone(), "trusted_session");
+        if let Caller::Trusted { tenant, principal, roles } = caller {
+            return bound(tenant.clone(), principal.clone(), roles.clone(), "trusted_session");
         }
         let context = self
             .need_contract()?
@@ -113,7 +125,7 @@ impl Runtime {
             ),
             other => return Err(Error::new(Code::TrustedContextUnsupported).with("provider", other.as_str())),
         };
-        bound(tenant, principal, context.provider.as_str())
+        bound(tenant, principal, Vec::new(), context.provider.as_str())
     }
 
     fn variable(&self, context: &TrustedContext, binding: &str, name: &str, literal: Option<&str>) -> Result<String> {
@@ -128,8 +140,9 @@ impl Runtime {
     }
 }
 
-fn bound(tenant: String, principal: String, provenance: &'static str) -> Result<Bound> {
-    for (binding, value) in [("tenant", &tenant), ("principal", &principal)] {
+fn bound(tenant: String, principal: String, roles: Vec<String>, provenance: &'static str) -> Result<Bound> {
+    let named = [("tenant", &tenant), ("principal", &principal)].into_iter();
+    for (binding, value) in named.chain(roles.iter().map(|role| ("roles", role))) {
         if value.is_empty() || value.contains('\0') || crate::primitives::looks_secret(value) {
             return Err(Error::new(Code::TrustedBindingMissing)
                 .with("context", provenance)
@@ -137,5 +150,5 @@ fn bound(tenant: String, principal: String, provenance: &'static str) -> Result<
                 .with("variable", "a non-empty value that is not a credential"));
         }
     }
-    Ok(Bound { tenant, principal, provenance })
+    Ok(Bound { tenant, principal, roles, provenance })
 }

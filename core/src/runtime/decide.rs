@@ -1,5 +1,7 @@
 //! Decisions: bound to the hash the reviewer saw, made by somebody else than the proposer, never through the agent's door.
 
+use serde::{Deserialize, Serialize};
+
 use super::Runtime;
 use crate::contract::Mode;
 use crate::error::{Code, Error, Result};
@@ -8,13 +10,16 @@ use crate::primitives::{Instant, Lifetime, looks_secret};
 use crate::protocol::{ChangeSetMode, Event, State};
 
 /// Who decides, as the caller vouches for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Approver {
     /// Their identity.
     pub id: String,
     /// The roles they hold.
+    #[serde(default)]
     pub roles: Vec<String>,
     /// True if the identity is only what somebody at a terminal said.
+    #[serde(default)]
     pub asserted: bool,
 }
 

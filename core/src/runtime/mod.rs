@@ -1,5 +1,6 @@
 //! The lifecycle, as calls: read, propose, decide, apply, replay. [`Runtime`] is the facade that every face calls.
 
+mod application;
 mod apply;
 mod arguments;
 mod backoff;
@@ -8,6 +9,8 @@ mod decide;
 mod executors;
 mod lease;
 mod markdown;
+#[cfg(feature = "sqlite")]
+mod open;
 mod propose;
 mod read;
 mod replay;
@@ -15,16 +18,20 @@ mod search;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod view;
 mod worker;
 
 pub use apply::{Applied, ApplyOptions, Ending};
 pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
 pub use executors::{HandlerCheck, check_handlers, executor_warnings};
+#[cfg(feature = "sqlite")]
+pub use open::{CONFIG_NAMES, DEFAULT_LEDGER, Opening, find_config, load_contract, parse_contract};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
 pub use shadow::{Match, ShadowComparison, ShadowReport};
+pub use view::{AppliedView, ConflictView, ProposalView, VerifiedView, page_view};
 pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;

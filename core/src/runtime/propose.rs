@@ -34,6 +34,8 @@ pub struct ProposalAnswer {
     pub superseded: Option<String>,
     /// The columns the model may see.
     pub visible: Vec<Identifier>,
+    /// The declared type of each column, where the engine tells.
+    pub types: BTreeMap<Identifier, ColumnType>,
     /// The name of the executor.
     pub executor: String,
     /// True: one guarded UPDATE; false: the application's own handler.
@@ -101,6 +103,7 @@ impl Runtime {
             existing,
             superseded,
             visible: definition.visible_columns.clone(),
+            types: found.row.types.clone(),
             executor: executor_name(definition),
             direct_sql,
             provenance: provenance.to_owned(),
@@ -215,7 +218,7 @@ fn dialect(engine: Engine) -> Option<Dialect> {
     }
 }
 
-fn executor_name(capability: &Capability) -> String {
+pub(super) fn executor_name(capability: &Capability) -> String {
     capability.executor.clone().unwrap_or_else(|| "sql_update".to_owned())
 }
 

@@ -11,6 +11,7 @@ use crate::catalogue::{self, Envelope, ResultFormat};
 use crate::contract::{Capability, ConflictGuard, Kind, Mode, Source};
 use crate::database::{RowRead, ScopedRead};
 use crate::error::{Code, Error, Result};
+use crate::guard::ColumnType;
 use crate::ledger::{NewEvidence, NewRead};
 use crate::primitives::{Digest, Identifier, Redactor, Scalar, digest_of, looks_secret};
 
@@ -27,6 +28,8 @@ pub struct ReadAnswer {
     pub object_id: String,
     /// The visible columns, secrets redacted, in the contract's order.
     pub data: Vec<(Identifier, Scalar)>,
+    /// The declared type of each column, where the engine tells.
+    pub types: BTreeMap<Identifier, ColumnType>,
     /// The tenant.
     pub tenant: String,
     /// The principal.
@@ -97,6 +100,7 @@ impl Runtime {
             object_type: capability.target.table.to_string(),
             object_id: found.key.to_text().unwrap_or_default(),
             data,
+            types: found.row.types,
             tenant: found.bound.tenant,
             principal: found.bound.principal,
             provenance: found.bound.provenance.to_owned(),
@@ -248,7 +252,7 @@ pub(super) fn evidence(capability: &Capability, found: &Found) -> Value {
         .iter()
         .filter_map(|column| Some((column.to_string(), found.shown.get(column)?.to_json())))
         .collect();
-    json!({
+    let mut evidence = json!({
         "capability": capability.name,
         "source_id": capability.source,
         "target": format!("{}.{}", target.schema, target.table),
@@ -261,5 +265,9 @@ pub(super) fn evidence(capability: &Capability, found: &Found) -> Value {
             "primary_key": { "column": target.primary_key, "value": found.key },
             "visible_row": visible,
         }],
-    })
+    });
+    if let (false, Some(evidence)) = (found.bound.roles.is_empty(), evidence.as_object_mut()) {
+        evidence.insert("roles".to_owned(), json!(found.bound.roles));
+    }
+    evidence
 }

@@ -124,21 +124,42 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of [`Self::proposals`].
-    pub async fn next_events(
+    pub async fn next_events(&self, filter: &Filter, after: u64, every: Duration) -> Result<(Vec<LoggedEvent>, u64)> {
+        self.look(filter, after, every, None).await
+    }
+
+    /// The same, but after this long it answers with none, and the number to go on from.
+    ///
+    /// # Errors
+    /// Those of [`Self::proposals`].
+    pub async fn next_events_within(
+        &self,
+        filter: &Filter,
+        after: u64,
+        every: Duration,
+        within: Duration,
+    ) -> Result<(Vec<LoggedEvent>, u64)> {
+        self.look(filter, after, every, Some(within)).await
+    }
+
+    async fn look(
         &self,
         filter: &Filter,
         mut after: u64,
         every: Duration,
+        within: Option<Duration>,
     ) -> Result<(Vec<LoggedEvent>, u64)> {
         let filter = self.whole(filter).await?;
+        let end = within.map(|within| tokio::time::Instant::now() + within);
         loop {
             let (events, looked) = self.ledger.events_after(filter.clone(), after).await?;
-            if !events.is_empty() {
+            let now = tokio::time::Instant::now();
+            if !events.is_empty() || end.is_some_and(|end| end <= now) {
                 return Ok((events, looked));
             }
             // Behind, it hurries; at the end, it waits.
             if looked == after {
-                tokio::time::sleep(every).await;
+                tokio::time::sleep(end.map_or(every, |end| every.min(end - now))).await;
             }
             after = looked;
         }

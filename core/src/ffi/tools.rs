@@ -1,0 +1,187 @@
+//! Tools for agents: the contract's, answered at once, and the application's own, whose function runs on its side.
+
+use std::sync::{Arc, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::open::from_json;
+use super::request::{FinishTool, Outcome, ToolCall, caller};
+use super::session::{Session, unknown_tool};
+use crate::catalogue::{
+    AliasMode, ApplicationTool, CheckedTool, Envelope, ResultFormat, Tool, ToolOptions, error_envelope, openai_alias,
+    tools,
+};
+use crate::contract::{Contract, Kind};
+use crate::error::{Code, Error, Result};
+use crate::primitives::json as strict;
+use crate::runtime::Caller;
+
+impl Session {
+    fn need_contract(&self) -> Result<&Contract> {
+        self.runtime.contract().ok_or_else(|| Error::new(Code::ConfigNotFound).with("path", "this session"))
+    }
+
+    pub(super) fn list_tools(&self, alias: AliasMode) -> Result<Value> {
+        let mut listed: Vec<Tool> = tools(self.need_contract()?, &ToolOptions { alias });
+        let own = self.tools.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, tool) in own.iter() {
+            if alias != AliasMode::Openai {
+                listed.push(tool.listed(name));
+            }
+            let short = openai_alias(name);
+            if alias != AliasMode::Canonical && (short != *name || alias == AliasMode::Openai) {
+                listed.push(tool.listed(&short));
+            }
+        }
+        let kinds = |tool: &Tool| {
+            let mut shown = super::answer::value(tool);
+            if let Some(object) = shown.as_object_mut() {
+                object.insert("kind".to_owned(), super::answer::value(&tool.kind));
+                object.insert("canonicalName".to_owned(), tool.canonical_name.as_str().into());
+            }
+            shown
+        };
+        Ok(json!({ "tools": listed.iter().map(kinds).collect::<Vec<_>>() }))
+    }
+
+    pub(super) fn register_tool(&self, tool: ApplicationTool) -> Result<Value> {
+        let name = tool.name.clone();
+        let checked = tool.check(self.need_contract()?)?;
+        let mut own = self.tools.write().unwrap_or_else(PoisonError::into_inner);
+        let alias = openai_alias(&name);
+        if own.keys().any(|known| *known == name || openai_alias(known) == alias) {
+            return Err(Error::new(Code::ToolInvalid).with("tool", name).with("problem", "there is one of this name"));
+        }
+        own.insert(name, Arc::new(checked));
+        Ok(Value::Null)
+    }
+
+    /// The envelope of a capability; of the application's own tool, what its function is to be run with.
+    pub(super) async fn call_tool(&self, call: &ToolCall) -> Result<Value> {
+        let format = self.format(call)?;
+        let who = caller(call.context.clone());
+        if let Some(tool) = self.tool(&call.tool)? {
+            return Ok(match self.begin(&tool, call, &who) {
+                Ok(run) => run,
+                Err(error) => enveloped(&error_envelope(&error, format, &tool.tool().name, Some(tool.tool().kind))),
+            });
+        }
+        let name = self.canonical(&call.tool)?;
+        let kind = self.kind_of(&name);
+        let answered = match kind {
+            Some(Kind::Proposal) => {
+                self.runtime.propose(&name, &call.arguments, &who).await.map(|answer| answer.envelope(format))
+            }
+            // An unknown one as well: the refusal is audited.
+            _ => self.runtime.read(&name, &call.arguments, &who).await.map(|answer| answer.envelope(format)),
+        };
+        Ok(enveloped(&answered.unwrap_or_else(|error| error_envelope(&error, format, &name, kind))))
+    }
+
+    /// Checks a call of the application's own tool.
+    fn begin(&self, tool: &CheckedTool, call: &ToolCall, who: &Caller) -> Result<Value> {
+        self.runtime.identify(tool.tool().scope.first().map(String::as_str), who)?;
+        let arguments = exact_arguments(tool, &call.arguments)?;
+        tool.check_arguments(&arguments)?;
+        let said = tool.tool();
+        Ok(json!({ "run": { "tool": said.name, "kind": said.kind, "scope": said.scope, "arguments": call.arguments } }))
+    }
+
+    pub(super) async fn finish_tool(&self, finish: FinishTool) -> Result<Value> {
+        let call = finish.of;
+        let format = self.format(&call)?;
+        let tool = self.tool(&call.tool)?.ok_or_else(|| unknown_tool(&call.tool))?;
+        let who = caller(call.context.clone());
+        let ended =
+            match finish.outcome {
+                Outcome::Output(text) => self.finish_read(&tool, &call, &text, &who, format).await,
+                Outcome::Proposal(id) => self.finish_proposal(&tool, &id, &who, format).await,
+                Outcome::Failed => Err(failed(&tool)),
+                Outcome::Refused(refusal) => Err(Code::parse(&refusal.code)
+                    .map_or_else(|| failed(&tool), |code| Error::retold(code, &refusal.context))),
+            };
+        let said = tool.tool();
+        Ok(enveloped(&ended.unwrap_or_else(|error| error_envelope(&error, format, &said.name, Some(said.kind)))))
+    }
+
+    async fn finish_read(
+        &self,
+        tool: &CheckedTool,
+        call: &ToolCall,
+        output: &str,
+        who: &Caller,
+        format: ResultFormat,
+    ) -> Result<Envelope> {
+        if tool.tool().kind != Kind::Read {
+            let problem = "it ended without a proposal";
+            return Err(Error::new(Code::ToolOutputInvalid).with("tool", &tool.tool().name).with("problem", problem));
+        }
+        let output: Value = from_json(output)?;
+        tool.check_output(&output)?;
+        let arguments = exact_arguments(tool, &call.arguments)?;
+        let scope = tool.tool().scope.first().map(String::as_str);
+        let answer = self.runtime.record_application_read(&tool.tool().name, scope, &arguments, output, who).await?;
+        Ok(crate::catalogue::read_envelope(&answer, format))
+    }
+
+    async fn finish_proposal(
+        &self,
+        tool: &CheckedTool,
+        id: &str,
+        who: &Caller,
+        format: ResultFormat,
+    ) -> Result<Envelope> {
+        let name = &tool.tool().name;
+        let invalid = |problem: &str| Error::new(Code::ToolOutputInvalid).with("tool", name).with("problem", problem);
+        if tool.tool().kind != Kind::Proposal {
+            return Err(invalid("it reads, and ended with a proposal"));
+        }
+        let record = self.runtime.show(id).await?;
+        let set = &record.change_set;
+        tool.check_scope(&set.action)?;
+        let (tenant, principal, _) = self.runtime.identify(Some(&set.action), who)?;
+        if set.scope.tenant_id != tenant || set.principal.id != principal {
+            return Err(invalid("it ended with somebody else's proposal"));
+        }
+        Ok(self.runtime.proposal_envelope(&record, format))
+    }
+
+    fn format(&self, call: &ToolCall) -> Result<ResultFormat> {
+        match call.format {
+            Some(format @ (1 | 2)) => Ok(ResultFormat::from_number(format)),
+            Some(_) => Err(Error::new(Code::Usage)
+                .with("problem", "an envelope has format 1 or 2")
+                .with("hint", "leave it out for the contract's")),
+            None => Ok(ResultFormat::from_number(self.need_contract()?.result_format)),
+        }
+    }
+
+    /// The capability that is offered by this name.
+    fn canonical(&self, name: &str) -> Result<String> {
+        let contract = self.need_contract()?;
+        if contract.capability(name).is_some() {
+            return Ok(name.to_owned());
+        }
+        let offered = tools(contract, &ToolOptions { alias: AliasMode::Openai });
+        let found = offered.into_iter().find(|tool| tool.name == name);
+        Ok(found.map_or_else(|| name.to_owned(), |tool| tool.canonical_name))
+    }
+}
+
+fn failed(tool: &CheckedTool) -> Error {
+    Error::new(Code::ToolFailed).with("tool", &tool.tool().name)
+}
+
+fn enveloped(envelope: &Envelope) -> Value {
+    json!({ "envelope": envelope.body, "is_error": envelope.is_error })
+}
+
+/// The arguments for the schema: read strictly, so that nothing stands in them twice.
+fn exact_arguments(tool: &CheckedTool, text: &str) -> Result<Value> {
+    let invalid = |problem: String| {
+        Error::new(Code::ToolArgumentsInvalid).with("tool", &tool.tool().name).with("problem", problem)
+    };
+    strict::parse(text).map_err(|error| invalid(error.message()))?;
+    let value: Value = serde_json::from_str(text).map_err(|_| invalid("not JSON".to_owned()))?;
+    if value.is_object() { Ok(value) } else { Err(invalid("it is another kind of value".to_owned())) }
+}
