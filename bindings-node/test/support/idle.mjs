@@ -29,7 +29,7 @@ if (isMainThread && mode === 'thread') {
   console.log('open');
   await worker.terminate();
 } else {
-  let so = await Signoff.open(contract, { ledger });
+  let so = await Signoff.open(contract, { ledger, create: true });
   if (isMainThread) console.log('open');
   if (mode === 'read') await read(so);
   if (mode === 'exit') {
