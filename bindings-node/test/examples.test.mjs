@@ -27,25 +27,27 @@ test('the examples of the documentation run', { skip }, async (t) => {
   t.after(() => process.chdir(here('.')));
   Object.assign(process.env, shop.env);
   const all = ['signoff', 'contract', 'lists'].flatMap(examples);
-  const methods = readFileSync(here('../lib/signoff.ts'), 'utf8').match(/^ {2}(?:static )?(?:async )?\w+(?:<[^>]*>)?\(.*\{$/gm).length;
   assert.ok(all.length >= 22, `only ${all.length} examples were found`);
-  t.diagnostic(`${all.length} examples, ${methods} methods`);
+  t.diagnostic(`${all.length} examples`);
   for (const [n, { what, code }] of all.entries()) {
     await t.test(what, async () => {
-      const invoice = `INV-${n + 1}`;
+      // INV-1 is the examples' own.
+      const invoice = `INV-${n + 2}`;
       const made = /so\.(apply|resume)\(/.test(code) ? await approved(so, invoice) : await so.propose(WAIVE, { invoice_id: invoice, reason: 'r' }, { context });
       const answer = await so.read(READ, { invoice_id: invoice }, { context });
       const printed = [];
       const known = {
         Signoff, Contract, context, answer, id: made.proposal_id, hash: made.proposal_hash, version: made.proposal_version,
         console: { ...console, log: (...words) => printed.push(words.join(' ')) },
-        // An example that makes a session of its own closes it.
-        ...(/const so =|using so =/.test(code) ? {} : { so }),
+        so,
       };
+      // What an example declares itself is its own.
+      for (const name of Object.keys(known)) if (new RegExp(`(const|using) ${name} =`).test(code)) delete known[name];
       // This Node does not know `await using`; what it does at the end is done here.
       const runnable = code.replace(/await using so = (.*)/, 'const so = $1\nawait so[Symbol.asyncDispose]();');
       await new AsyncFunction(...Object.keys(known), runnable)(...Object.values(known));
-      if (/console\.log/.test(code)) assert.ok(printed.length > 0 || /status: 'conflict'|=== 'conflict'|diagnostics\) console/.test(code), `it prints nothing: ${code}`);
+      // Those that print only where there is something to tell may be silent.
+      if (/^console\.log/m.test(code)) assert.ok(printed.length > 0, `it prints nothing: ${code}`);
     });
   }
 });
