@@ -2,7 +2,7 @@
 
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
-import { type Approver, approverOf, type Context, contextOf } from './context.js';
+import { type Approver, approverOf, type Context } from './context.js';
 import { Contract } from './contract.js';
 import type {
   Activity, ApplyAnswer, DiffLine, Evidence, EvidenceSummary, LedgerEvent, Proposal, ProposalSummary, Proposed, QueryAudit,
@@ -12,50 +12,8 @@ import { calledFrom, type Place } from './error.js';
 import { type Arguments, argumentsText, exactValue, flag, isPlain, options, text, whole } from './exact.js';
 import { console_, type Logger } from './handler.js';
 import { type EventOptions, follow, Listing, type ListOptions } from './lists.js';
+import { application, type ApplyOptions, type CallOptions, capabilityCall, decide, type DecideOptions, type OpenOptions, variables, who } from './requests.js';
 import { type Envelope, type EnvelopeV1, type EnvelopeV2, OwnTools, type Tool, type ToolDefinition, type ToolFunction, type ToolScope } from './tools.js';
-
-/** How a session is opened. */
-export interface OpenOptions {
-  /** The path of the ledger. Left out: `SIGNOFF_LOCAL_STORE`, the contract's, or `.signoff/ledger.db`. */
-  readonly ledger?: string;
-  /** Make the ledger, and its key, if there is none. Default: false. */
-  readonly create?: boolean;
-  /** Variables that are looked up here before they are in the process's environment: addresses, credentials, bindings. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Where errors of your own tools go; `console` if left out. */
-  readonly logger?: Logger;
-  /** For tests: time stands at `at` (RFC 3339), and ids follow from `seed`. They can be guessed then. */
-  readonly testing?: { readonly at: string; readonly seed: string };
-}
-
-/** For whom a call is made. */
-export interface CallOptions {
-  readonly context?: Context;
-}
-
-/** A decision on what was shown. */
-export interface DecideOptions {
-  /** The `proposal_hash` that was shown to whoever decides. */
-  readonly hash: string;
-  /** The `proposal_version` that was shown. */
-  readonly version: number;
-  readonly approver: Approver;
-  /** Why; at most 1000 characters. */
-  readonly reason?: string;
-}
-
-/** How to apply. */
-export interface ApplyOptions {
-  /** Rehearse on the live row and roll back. */
-  readonly dryRun?: boolean;
-  /** Who applies, for the record. */
-  readonly runner?: string;
-  /** How long nobody else may apply it meanwhile, in seconds, 15 to 3600. */
-  readonly leaseSeconds?: number;
-}
-
-const SECONDS = [15, 3_600] as const;
-const VERSIONS = [1, 4_294_967_295] as const;
 
 /**
  * An open contract and ledger: everything that the command line does, inside of your application. Made by {@link Signoff.open}.
@@ -483,6 +441,11 @@ export class Signoff implements AsyncDisposable {
     await this.#calls.ask({ call: 'script', at, seed }, calledFrom(Signoff.prototype.script));
   }
 
+  /** Fails as it says, in a session that was opened for testing. @internal */
+  async fail(code: string, context: Readonly<Record<string, string>>): Promise<never> {
+    return this.#calls.ask({ call: 'fail', code, context }, calledFrom(Signoff.prototype.fail));
+  }
+
   /**
    * Closes the session: waits for calls that are under way, ends iterations over events, and lets go of files and connections.
    * Calls made afterwards are rejected with `USAGE`. Closing twice is closing once. A session that is forgotten instead is
@@ -510,41 +473,6 @@ export class Signoff implements AsyncDisposable {
     };
     return Object.freeze(scope);
   }
-}
-
-function variables(env: OpenOptions['env'], place: Place): Record<string, string> {
-  const given: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env ?? {})) {
-    if (value !== undefined) given[name] = text(value, `env.${name}`, place);
-  }
-  return given;
-}
-
-function who(context: Context | undefined, place: Place): { context?: ReturnType<typeof contextOf> } {
-  return context === undefined ? {} : { context: contextOf(context, place) };
-}
-
-function capabilityCall(call: 'read' | 'propose', capability: unknown, args: unknown, given: CallOptions | undefined, place: Place): Record<string, unknown> {
-  const { context } = options<CallOptions>(given, ['context'], place);
-  return { call, capability: text(capability, 'capability', place), arguments: argumentsText(args, place), ...who(context, place) };
-}
-
-function decide(call: 'approve' | 'reject', id: unknown, given: DecideOptions, place: Place): Record<string, unknown> {
-  const { hash, version, approver, reason } = options<DecideOptions>(given, ['hash', 'version', 'approver', 'reason'], place);
-  return {
-    call, proposal_id: text(id, 'id', place), hash: text(hash, 'hash', place), version: whole(version, 'version', ...VERSIONS, place),
-    approver: approverOf(approver, place), ...(reason === undefined ? {} : { reason: text(reason, 'reason', place) }),
-  };
-}
-
-function application(id: unknown, given: ApplyOptions | undefined, resume: boolean, place: Place): Record<string, unknown> {
-  const { dryRun, runner, leaseSeconds } = options<ApplyOptions>(given, ['dryRun', 'runner', 'leaseSeconds'], place);
-  return {
-    call: 'apply', proposal_id: text(id, 'id', place), resume,
-    ...(dryRun === undefined ? {} : { dry_run: flag(dryRun, 'dryRun', place) }),
-    ...(runner === undefined ? {} : { runner: text(runner, 'runner', place) }),
-    ...(leaseSeconds === undefined ? {} : { lease_seconds: whole(leaseSeconds, 'leaseSeconds', ...SECONDS, place) }),
-  };
 }
 
 function read(answer: ReadAnswer): ReadAnswer {
