@@ -3,7 +3,7 @@
 import type { Logger } from './handler.js';
 import type { Place } from './error.js';
 import { type Approver, approverOf, type Context, contextOf } from './context.js';
-import { argumentsText, flag, options, text, whole } from './exact.js';
+import { argumentsText, flag, named, text, whole } from './exact.js';
 
 /** How a session is opened. */
 export interface OpenOptions {
@@ -64,13 +64,13 @@ export function who(context: Context | undefined, place: Place): { context?: Ret
 
 /** A call of a capability. */
 export function capabilityCall(call: 'read' | 'propose', capability: unknown, args: unknown, given: CallOptions | undefined, place: Place): Record<string, unknown> {
-  const { context } = options<CallOptions>(given, ['context'], place);
+  const { context } = named<CallOptions>(given, ['context'], place);
   return { call, capability: text(capability, 'capability', place), arguments: argumentsText(args, place), ...who(context, place) };
 }
 
 /** A decision. */
 export function decide(call: 'approve' | 'reject', id: unknown, given: DecideOptions, place: Place): Record<string, unknown> {
-  const { hash, version, approver, reason } = options<DecideOptions>(given, ['hash', 'version', 'approver', 'reason'], place);
+  const { hash, version, approver, reason } = named<DecideOptions>(given, ['hash', 'version', 'approver', 'reason'], place);
   return {
     call, proposal_id: text(id, 'id', place), hash: text(hash, 'hash', place), version: whole(version, 'version', ...VERSIONS, place),
     approver: approverOf(approver, place), ...(reason === undefined ? {} : { reason: text(reason, 'reason', place) }),
@@ -79,7 +79,7 @@ export function decide(call: 'approve' | 'reject', id: unknown, given: DecideOpt
 
 /** An apply. */
 export function application(id: unknown, given: ApplyOptions | undefined, resume: boolean, place: Place): Record<string, unknown> {
-  const { dryRun, runner, leaseSeconds } = options<ApplyOptions>(given, ['dryRun', 'runner', 'leaseSeconds'], place);
+  const { dryRun, runner, leaseSeconds } = named<ApplyOptions>(given, ['dryRun', 'runner', 'leaseSeconds'], place);
   return {
     call: 'apply', proposal_id: text(id, 'id', place), resume,
     ...(dryRun === undefined ? {} : { dry_run: flag(dryRun, 'dryRun', place) }),

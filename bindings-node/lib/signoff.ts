@@ -9,7 +9,7 @@ import type {
   ReadAnswer, ReceiptRecord, Replay, ReplaySummary, Verified,
 } from './documents.js';
 import { calledFrom, type Place } from './error.js';
-import { type Arguments, argumentsText, exactValue, flag, isPlain, options, text, whole } from './exact.js';
+import { type Arguments, argumentsText, exactValue, flag, isPlain, named, text, whole } from './exact.js';
 import { console_, type Logger } from './handler.js';
 import { type EventOptions, follow, Listing, type ListOptions } from './lists.js';
 import { application, type ApplyOptions, type CallOptions, capabilityCall, decide, type DecideOptions, type OpenOptions, variables, who } from './requests.js';
@@ -57,9 +57,9 @@ export class Signoff implements AsyncDisposable {
    * await using so = await Signoff.open(await Contract.load('signoff.json'), { ledger: 'ledger.db', create: true });
    * ```
    */
-  static async open(config: string | Contract | null, options_: OpenOptions = {}): Promise<Signoff> {
+  static async open(config: string | Contract | null, options: OpenOptions = {}): Promise<Signoff> {
     const place = calledFrom(Signoff.open);
-    const { ledger, create, env, logger, testing } = options<OpenOptions>(options_, ['ledger', 'create', 'env', 'logger', 'testing'], place);
+    const { ledger, create, env, logger, testing } = named<OpenOptions>(options, ['ledger', 'create', 'env', 'logger', 'testing'], place);
     const source = config === null ? null : config instanceof Contract ? { text: config.text } : { path: text(config, 'config', place) };
     if (logger !== undefined && typeof logger?.error !== 'function') usage('logger has no method error', 'console, pino and the like fit', place);
     const calls = await Calls.open({
@@ -173,9 +173,9 @@ export class Signoff implements AsyncDisposable {
    * await so.cancel(id, { actor: { id: 'dana' }, reason: 'the customer paid' });
    * ```
    */
-  async cancel(id: string, options_: { readonly actor: Approver; readonly reason?: string; readonly takeOver?: boolean }): Promise<Proposal> {
+  async cancel(id: string, options: { readonly actor: Approver; readonly reason?: string; readonly takeOver?: boolean }): Promise<Proposal> {
     const place = calledFrom(Signoff.prototype.cancel);
-    const { actor, reason, takeOver } = options(options_, ['actor', 'reason', 'takeOver'], place);
+    const { actor, reason, takeOver } = named(options, ['actor', 'reason', 'takeOver'], place);
     return withDiff(await this.#calls.ask({
       call: 'cancel', proposal_id: text(id, 'id', place), actor: approverOf(actor, place),
       ...(reason === undefined ? {} : { reason: text(reason, 'reason', place) }),
@@ -343,9 +343,9 @@ export class Signoff implements AsyncDisposable {
    * await so.verifyLedger({ expect: checkpoint });
    * ```
    */
-  async verifyLedger(options_?: { readonly expect?: string }): Promise<Verified> {
+  async verifyLedger(options?: { readonly expect?: string }): Promise<Verified> {
     const place = calledFrom(Signoff.prototype.verifyLedger);
-    const { expect } = options(options_, ['expect'], place);
+    const { expect } = named(options, ['expect'], place);
     return this.#calls.ask({ call: 'verify_ledger', ...(expect === undefined ? {} : { expect: text(expect, 'expect', place) }) }, place);
   }
 
@@ -361,9 +361,9 @@ export class Signoff implements AsyncDisposable {
    *   { type: 'function', function: { name, description, parameters: inputSchema } }));
    * ```
    */
-  async tools(options_?: { readonly alias?: 'canonical' | 'openai' | 'both' }): Promise<readonly Tool[]> {
+  async tools(options?: { readonly alias?: 'canonical' | 'openai' | 'both' }): Promise<readonly Tool[]> {
     const place = calledFrom(Signoff.prototype.tools);
-    const { alias } = options(options_, ['alias'], place);
+    const { alias } = named(options, ['alias'], place);
     if (alias !== undefined && !['canonical', 'openai', 'both'].includes(alias)) usage(`alias is none of ours`, 'it is canonical, openai or both', place);
     return (await this.#calls.ask<{ tools: Tool[] }>({ call: 'tools', ...(alias === undefined ? {} : { alias }) }, place)).tools;
   }
@@ -386,9 +386,9 @@ export class Signoff implements AsyncDisposable {
   call(tool: string, args: Arguments, options: CallOptions & { readonly format: 1 }): Promise<EnvelopeV1>;
   call(tool: string, args: Arguments, options: CallOptions & { readonly format: 2 }): Promise<EnvelopeV2>;
   call(tool: string, args: Arguments, options?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope>;
-  async call(tool: string, args: Arguments, options_?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope> {
+  async call(tool: string, args: Arguments, options?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope> {
     const place = calledFrom(Signoff.prototype.call);
-    const { context, format } = options(options_, ['context', 'format'], place);
+    const { context, format } = named(options, ['context', 'format'], place);
     const call = {
       tool: text(tool, 'tool', place), arguments: argumentsText(args, place), ...who(context, place),
       ...(format === undefined ? {} : { format: whole(format, 'format', 1, 2, place) }),
@@ -418,7 +418,7 @@ export class Signoff implements AsyncDisposable {
   async registerTool<Args = any>(definition: ToolDefinition, run: ToolFunction<Args>): Promise<void> {
     const place = calledFrom(Signoff.prototype.registerTool);
     const known = ['name', 'description', 'inputSchema', 'outputSchema', 'kind', 'scope', 'policyHint'] as const;
-    const { name, description, inputSchema, outputSchema, kind, scope, policyHint } = options<ToolDefinition>(definition, known, place);
+    const { name, description, inputSchema, outputSchema, kind, scope, policyHint } = named<ToolDefinition>(definition, known, place);
     if (typeof run !== 'function') usage('the tool has no function', 'pass it after the definition', place);
     if (!isPlain(inputSchema)) usage('inputSchema is not an object', 'it is a JSON Schema', place);
     const named = text(name, 'name', place);
@@ -431,7 +431,14 @@ export class Signoff implements AsyncDisposable {
     this.#tools.add(named, run as ToolFunction);
   }
 
-  /** What a person should know before this session is used: a sentence each. */
+  /**
+   * What a person should know before this session is used: a sentence each. Safe to abandon: it only reads.
+   *
+   * @example
+   * ```js
+   * for (const warning of await so.warnings()) console.error(warning);
+   * ```
+   */
   async warnings(): Promise<readonly string[]> {
     return this.#calls.ask({ call: 'warnings' }, calledFrom(Signoff.prototype.warnings));
   }
@@ -450,6 +457,15 @@ export class Signoff implements AsyncDisposable {
    * Closes the session: waits for calls that are under way, ends iterations over events, and lets go of files and connections.
    * Calls made afterwards are rejected with `USAGE`. Closing twice is closing once. A session that is forgotten instead is
    * closed when it is collected.
+   *
+   * @throws Nothing. Safe to abandon: it goes on to its end.
+   *
+   * @example
+   * ```js
+   * const so = await Signoff.open('signoff.json', { ledger: 'ledger.db', create: true });
+   * await so.close();
+   * await so.tools().catch(({ code }) => console.log(code));
+   * ```
    */
   async close(): Promise<void> {
     await this.#calls.close();
