@@ -421,14 +421,14 @@ export class Signoff implements AsyncDisposable {
     const { name, description, inputSchema, outputSchema, kind, scope, policyHint } = named<ToolDefinition>(definition, known, place);
     if (typeof run !== 'function') usage('the tool has no function', 'pass it after the definition', place);
     if (!isPlain(inputSchema)) usage('inputSchema is not an object', 'it is a JSON Schema', place);
-    const named = text(name, 'name', place);
+    const tool = text(name, 'name', place);
     await this.#calls.ask({
-      call: 'register_tool', name: named, description: text(description, 'description', place), kind: text(kind, 'kind', place),
+      call: 'register_tool', name: tool, description: text(description, 'description', place), kind: text(kind, 'kind', place),
       input_schema: inputSchema, scope: Array.from(scope ?? [], (one) => text(one, 'a name of the scope', place)),
       ...(outputSchema === undefined ? {} : { output_schema: outputSchema }),
       ...(policyHint === undefined ? {} : { policy_hint: text(policyHint, 'policyHint', place) }),
     }, place);
-    this.#tools.add(named, run as ToolFunction);
+    this.#tools.add(tool, run as ToolFunction);
   }
 
   /**
