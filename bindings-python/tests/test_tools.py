@@ -70,7 +70,7 @@ def test_an_own_tool_reads_and_its_answer_is_evidence(billing: Billing) -> None:
         async with billing.open() as so:
             seen: list[Any] = []
 
-            @so.register_tool("billing.fees", output_schema=FEES, policy_hint="auto", **READING)
+            @so.register_tool("billing.fees", output_schema=FEES, policy_hint="auto", **READING)  # type: ignore[untyped-decorator]
             async def fees(arguments: dict[str, Any], scope: signoff.ToolScope) -> dict[str, Any]:
                 seen.append((arguments, threading.current_thread() is threading.main_thread()))
                 answer = await scope.read(READ, {"invoice_id": arguments["invoice"]})
@@ -123,7 +123,7 @@ def test_an_own_tool_proposes_within_its_scope(half: str, billing: Billing, capl
     async def through_async(call: Any) -> None:
         async with billing.open() as so:
 
-            @so.register_tool("billing.forgive", **PROPOSING)
+            @so.register_tool("billing.forgive", **PROPOSING)  # type: ignore[untyped-decorator]
             async def forgive(arguments: dict[str, Any], scope: signoff.ToolScope) -> Any:
                 return await call(arguments["invoice"], scope.read, scope.propose)
 
@@ -184,7 +184,7 @@ def test_an_own_tool_proposes_within_its_scope(half: str, billing: Billing, capl
 
 def test_what_may_not_be_a_tool_is_refused(billing: Billing) -> None:
     with billing.open_sync() as so:
-        for name, changes in [
+        cases: list[tuple[str, dict[str, Any]]] = [
             ("billing.approve", {}),
             ("run_sql", {}),
             (READ, {}),
@@ -193,7 +193,8 @@ def test_what_may_not_be_a_tool_is_refused(billing: Billing) -> None:
             ("billing.x", {"kind": "proposal"}),
             ("billing.x", {"input_schema": {"type": "string"}}),
             ("billing.x", {"input_schema": {"type": "object", "properties": {"tenant_id": {}}}}),
-        ]:
+        ]
+        for name, changes in cases:
             with pytest.raises(SignoffError) as caught:
                 so.register_tool(name, print, **{**READING, **changes})
             assert caught.value.code == "TOOL_INVALID", (name, changes)
@@ -202,7 +203,7 @@ def test_what_may_not_be_a_tool_is_refused(billing: Billing) -> None:
         async def awaited(arguments: dict[str, Any], scope: signoff.ToolScope) -> None: ...
 
         with pytest.raises(TypeError):
-            so.register_tool("billing.x", awaited, **READING)
+            so.register_tool("billing.x", awaited, **READING)  # type: ignore[arg-type]
 
 
 def test_a_tool_may_be_registered_before_the_session_is_open(billing: Billing) -> None:

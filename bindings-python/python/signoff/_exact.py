@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Value: TypeAlias = bool | int | str | Decimal | datetime | None
 """One value of a row, exact: whole numbers of any size are `int`, decimals `Decimal`. A Postgres `timestamptz` is an aware
@@ -31,7 +31,7 @@ def encode(value: object) -> str:
     return "".join(parts)
 
 
-def _encode(value: object, put: Any, depth: int) -> None:
+def _encode(value: Any, put: Callable[[str], None], depth: int) -> None:
     if depth > _DEEPEST:
         raise TypeError("nested too deep for JSON")
     if value is None:
@@ -49,12 +49,12 @@ def _encode(value: object, put: Any, depth: int) -> None:
     elif isinstance(value, float) and isfinite(value):
         put(float.__repr__(value))
     elif isinstance(value, list):
-        for n, item in enumerate(value):
+        for n, item in enumerate(cast("list[Any]", value)):
             put(", " if n else "[")
             _encode(item, put, depth + 1)
         put("]" if value else "[]")
     elif isinstance(value, dict):
-        for n, (name, item) in enumerate(value.items()):
+        for n, (name, item) in enumerate(cast("dict[Any, Any]", value).items()):
             if not isinstance(name, str):
                 raise TypeError(f"names of a JSON object are str, not {type(name).__name__}")
             put((", " if n else "{") + json.dumps(str.__str__(name)) + ": ")
@@ -81,15 +81,14 @@ def scalar(value: Any) -> Value:
     plain: Value = value
     if type(value) is not dict:
         return plain
-    ((kind, text),) = value.items()
-    plain = text
+    kind, text = cast("dict[str, str]", value).popitem()
     if kind == "$int":
         return int(text)
     if kind == "$decimal":
         return Decimal(text)
     if kind == "$timestamp":
         at = moment(text)
-        return plain if at is None else at
+        return text if at is None else at
     raise ValueError(f"unknown kind of value: {kind}")
 
 
