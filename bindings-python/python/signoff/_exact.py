@@ -31,7 +31,7 @@ def encode(value: object) -> str:
     return "".join(parts)
 
 
-def _encode(value: Any, put: Callable[[str], None], depth: int) -> None:
+def _encode(value: object, put: Callable[[str], None], depth: int) -> None:
     if depth > _DEEPEST:
         raise TypeError("nested too deep for JSON")
     if value is None:
@@ -49,17 +49,19 @@ def _encode(value: Any, put: Callable[[str], None], depth: int) -> None:
     elif isinstance(value, float) and isfinite(value):
         put(float.__repr__(value))
     elif isinstance(value, list):
-        for n, item in enumerate(cast("list[Any]", value)):
+        items = cast("list[Any]", value)
+        for n, item in enumerate(items):
             put(", " if n else "[")
             _encode(item, put, depth + 1)
-        put("]" if value else "[]")
+        put("]" if items else "[]")
     elif isinstance(value, dict):
-        for n, (name, item) in enumerate(cast("dict[Any, Any]", value).items()):
+        members = cast("dict[Any, Any]", value)
+        for n, (name, item) in enumerate(members.items()):
             if not isinstance(name, str):
                 raise TypeError(f"names of a JSON object are str, not {type(name).__name__}")
             put((", " if n else "{") + json.dumps(str.__str__(name)) + ": ")
             _encode(item, put, depth + 1)
-        put("}" if value else "{}")
+        put("}" if members else "{}")
     elif isinstance(value, (float, Decimal)):
         raise TypeError(f"JSON has no number {value}")
     else:
@@ -81,7 +83,7 @@ def scalar(value: Any) -> Value:
     plain: Value = value
     if type(value) is not dict:
         return plain
-    kind, text = cast("dict[str, str]", value).popitem()
+    kind, text = next(iter(cast("dict[str, str]", value).items()))
     if kind == "$int":
         return int(text)
     if kind == "$decimal":
