@@ -9,6 +9,7 @@ pub mod mutants;
 pub mod pages;
 pub mod pooler;
 pub mod scale;
+pub mod scenario;
 pub mod shop;
 pub mod source;
 mod workspace;

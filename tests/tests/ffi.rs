@@ -143,6 +143,31 @@ fn what_is_no_request_is_refused() {
     }
     let script = json!({ "call": "script", "at": "2026-01-01T00:00:00Z", "seed": "a" });
     assert_eq!(refused(&session, script), "USAGE", "real time stays real");
+    assert_eq!(refused(&session, json!({ "call": "fail", "code": "ROW_NOT_FOUND" })), "USAGE");
+}
+
+/// Every code there is arrives as the catalogue describes it, with what its message speaks of.
+#[test]
+fn every_code_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::open(Open {
+        ledger: Some(folder.path().join("ledger.db").display().to_string()),
+        create: true,
+        testing: Some(Testing { at: Instant::parse("2026-01-01T00:00:00Z").unwrap(), seed: "1".to_owned() }),
+        ..Open::default()
+    })
+    .unwrap();
+    for (code, info) in signoff::error::CATALOGUE {
+        let names = [info.message, info.help].map(|text| text.split('{').skip(1)).into_iter().flatten();
+        let names = names.filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
+        let context: serde_json::Map<String, Value> =
+            names.map(|name| (name.to_owned(), json!(format!("a {name}")))).collect();
+        let answer = ask(&session, json!({ "call": "fail", "code": code, "context": context }));
+        let error = &answer["error"];
+        assert_eq!((&error["code"], &error["retryable"]), (&json!(code), &json!(info.retryable)), "{answer}");
+        assert_eq!(error["context"], Value::Object(context), "{code}");
+        assert!(!error["message"].as_str().unwrap().contains(['{', '?']), "{answer}");
+    }
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub enum Request {
     FinishTool(FinishTool),
     /// What a person should know before this is used.
     Warnings,
+    /// Fails as it says, in a session that was opened for testing: so every code can be seen to arrive.
+    Fail(Refusal),
     /// Sets the clock and the ids of a session that was opened for testing.
     Script {
         /// Where the clock stands from now on.

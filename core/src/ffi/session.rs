@@ -98,15 +98,28 @@ impl Session {
             Request::CallTool(call) => self.call_tool(&call).await?,
             Request::FinishTool(finish) => self.finish_tool(finish).await?,
             Request::Warnings => json!(runtime.warnings()),
-            Request::Script { at, seed } => {
-                let script = self.script.as_ref().ok_or_else(|| {
+            Request::Fail(refusal) => {
+                self.testing()?;
+                let code = Code::parse(&refusal.code).ok_or_else(|| {
                     Error::new(Code::Usage)
-                        .with("problem", "this session tells the real time")
-                        .with("hint", "open one for testing")
+                        .with("problem", "there is no such code")
+                        .with("hint", "see schemas/errors.json")
                 })?;
-                script.set(at, seed);
+                return Err(Error::retold(code, &refusal.context));
+            }
+            Request::Script { at, seed } => {
+                self.testing()?.set(at, seed);
                 Value::Null
             }
+        })
+    }
+
+    /// What a session that was opened for testing goes by.
+    fn testing(&self) -> Result<&Scripted> {
+        self.script.as_deref().ok_or_else(|| {
+            Error::new(Code::Usage)
+                .with("problem", "this session is not for testing")
+                .with("hint", "open one with time and ids of its own")
         })
     }
 
