@@ -1,5 +1,8 @@
 """JSON without a float in the way: what goes to the native half, and what comes from it."""
 
+# What is in a list of somebody's is not known here, and looked at.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json
@@ -49,19 +52,17 @@ def _encode(value: object, put: Callable[[str], None], depth: int) -> None:
     elif isinstance(value, float) and isfinite(value):
         put(float.__repr__(value))
     elif isinstance(value, list):
-        items = cast("list[Any]", value)
-        for n, item in enumerate(items):
+        for n, item in enumerate(value):
             put(", " if n else "[")
             _encode(item, put, depth + 1)
-        put("]" if items else "[]")
+        put("]" if value else "[]")
     elif isinstance(value, dict):
-        members = cast("dict[Any, Any]", value)
-        for n, (name, item) in enumerate(members.items()):
+        for n, (name, item) in enumerate(value.items()):
             if not isinstance(name, str):
                 raise TypeError(f"names of a JSON object are str, not {type(name).__name__}")
             put((", " if n else "{") + json.dumps(str.__str__(name)) + ": ")
             _encode(item, put, depth + 1)
-        put("}" if members else "{}")
+        put("}" if value else "{}")
     elif isinstance(value, (float, Decimal)):
         raise TypeError(f"JSON has no number {value}")
     else:
