@@ -84,10 +84,11 @@ $(VENV)/made: bindings-python/requirements.txt
 
 fetch-python: $(VENV)/made
 
-test-python: bindings-python $(VENV)/made
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+test-python: bindings-python wheel
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin stage
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_STAGE="$(TARGET)/debug/stage" \
+		SIGNOFF_BIN="$(TARGET)/debug/signoff" SIGNOFF_DIST="$(TARGET)/dist" "$(VENV)/bin/python" -m pytest
 
 # The wheel and the sdist, for people who install: target/dist.
 WHEEL_ARGS ?=
