@@ -98,7 +98,12 @@ def proposing(program: str | None, folder: Path) -> None:
             row(f"Python propose, {what}", mine, "none: SIGNOFF_FACADE_BENCH is not set", "")
             continue
         ratio = statistics.median(own / other for own, other in zip(times, rust, strict=True))
-        row(f"Python propose, {what}", mine, f"the facade in Rust {statistics.median(rust):.0f} µs", f"{ratio:.2f} × (goal ≤ 1.15)")
+        row(
+            f"Python propose, {what}",
+            mine,
+            f"the facade in Rust {statistics.median(rust):.0f} µs",
+            f"{ratio:.2f} × (goal ≤ 1.15)",
+        )
     tick = statistics.median(asyncio.run(longest_tick(fresh(folder, f"tick{n}"))) for n in range(3))
     row("Python, longest event-loop tick under 16 concurrent proposes", f"{tick:.1f} ms", "", "")
 

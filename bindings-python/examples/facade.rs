@@ -1,6 +1,8 @@
 //! What a call costs without Python: reads `{"open": …, "capability": …, "count": …}` and proposes for as many invoices, one
 //! after another. For `make bench-python`.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use std::error::Error;
 use std::io;
 use std::time::Instant;

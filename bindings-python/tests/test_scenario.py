@@ -75,9 +75,9 @@ class Player:
             return await self.call(name, it["capability"], it["arguments"])
         if name in ("approve", "reject"):
             seen: dict[str, Any] = {"hash": it["hash"], "version": it["version"], "approver": person(it["approver"])}
-            return await self.call(name, it["proposal_id"], **seen, reason=it["reason"])
+            return await self.call(name, it["proposal_id"], **seen, reason=it.get("reason"))
         if name == "cancel":
-            return await self.call(name, it["proposal_id"], actor=person(it["actor"]), reason=it["reason"])
+            return await self.call(name, it["proposal_id"], actor=person(it["actor"]), reason=it.get("reason"))
         if name == "apply":
             return await self.call(name, it["proposal_id"], dry_run=it.get("dry_run", False))
         if name == "evidence":
