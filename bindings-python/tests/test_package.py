@@ -94,7 +94,9 @@ def test_the_sdist_holds_what_it_is_built_from(built: Path, shop: Path) -> None:
         assert (folder / name).is_file(), name
     assert not [*folder.rglob("*.so")]
     # Its workspace is smaller than ours, and still resolves with what the lock file pins.
-    subprocess.run(["cargo", "metadata", "--offline", "--format-version", "1"], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        ["cargo", "metadata", "--offline", "--format-version", "1"], cwd=folder, check=True, capture_output=True
+    )
     if "SIGNOFF_FULL" in os.environ:
         run(shop, sys.executable, "-m", "venv", "venv")
         python = shop / "venv" / "bin" / "python"
