@@ -87,3 +87,7 @@ class Job:
     def __repr__(self) -> str:
         """Names, and no values of a row: they have no place in a log."""
         return f"<Job {self.job_id}: {self.action} on {self.target.table}, key {self.idempotency_key}>"
+
+
+# Tracebacks and reprs name what authors import.
+Job.__module__ = Target.__module__ = ColumnValue.__module__ = "signoff"
