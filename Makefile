@@ -90,7 +90,7 @@ test-python: bindings-python $(VENV)/made
 	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
 
 lint-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
 	cd bindings-python && "$(VENV)/bin/mypy"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
 		--mypy-config-file pyproject.toml --allowlist stubtest.allow

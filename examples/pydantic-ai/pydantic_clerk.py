@@ -8,7 +8,7 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai import Tool as AgentTool
 from pydantic_ai.models import Model
 from signoff import Signoff, Tool, TrustedContext
-from stub import scripted
+from pydantic_stub import scripted
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 
@@ -18,7 +18,7 @@ def agent_tool(so: Signoff, tool: Tool) -> AgentTool[TrustedContext]:
 
     async def invoke(run: RunContext[TrustedContext], /, **arguments: Any) -> dict[str, Any]:
         # Who asks comes from the run, that is from your session; the model writes the arguments and nothing else.
-        return (await so.call(tool.name, arguments, run.deps)).body
+        return (await so.call(tool.name, arguments, context=run.deps)).body
 
     return AgentTool.from_schema(invoke, tool.name, tool.description, tool.input_schema, takes_ctx=True)
 

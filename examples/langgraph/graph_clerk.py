@@ -16,7 +16,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, interrupt
 from signoff import State, Tool, TrustedContext
-from stub import ScriptedModel
+from graph_stub import ScriptedModel
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 ENDED = {State.APPLIED, State.CONFLICT, State.FAILED, State.REJECTED, State.CANCELED, State.EXPIRED}
@@ -33,7 +33,7 @@ def structured_tool(so: signoff.sync.Signoff, tool: Tool) -> BaseTool:
 
     def invoke(**arguments: Any) -> tuple[str, dict[str, Any]]:
         # Who asks comes from the run, that is from your session; the model writes the arguments and nothing else.
-        envelope = so.call(tool.name, arguments, get_runtime(TrustedContext).context).body
+        envelope = so.call(tool.name, arguments, context=get_runtime(TrustedContext).context).body
         return json.dumps(envelope), envelope
 
     return StructuredTool.from_function(

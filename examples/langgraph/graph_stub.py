@@ -27,7 +27,9 @@ class ScriptedModel(BaseChatModel):
         """Its script knows the tools."""
         return self
 
-    def _generate(self, messages: list[BaseMessage], stop: Sequence[str] | None = None, *_: Any, **__: Any) -> ChatResult:
+    def _generate(
+        self, messages: list[BaseMessage], stop: Sequence[str] | None = None, *_: Any, **__: Any
+    ) -> ChatResult:
         n = sum(message.type == "tool" for message in messages)
         if n < len(self.script):
             name, arguments = self.script[n]

@@ -35,7 +35,9 @@ class ScriptedModel(Model):
             said = ResponseFunctionToolCall(arguments=text, call_id=f"call_{n}", name=name, type="function_call")
         else:
             summary = ResponseOutputText(text=self.answers[-1]["summary"], annotations=[], type="output_text")
-            said = ResponseOutputMessage(id="m", content=[summary], role="assistant", status="completed", type="message")
+            said = ResponseOutputMessage(
+                id="m", content=[summary], role="assistant", status="completed", type="message"
+            )
         return ModelResponse(output=[said], usage=Usage(), response_id=None)
 
     def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[TResponseStreamEvent]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from agents import Agent, FunctionTool, Model, Runner, set_tracing_disabled
 from agents.tool_context import ToolContext
 from signoff import Signoff, Tool, TrustedContext
-from stub import ScriptedModel
+from openai_stub import ScriptedModel
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 
@@ -17,7 +17,7 @@ def function_tool(so: Signoff, tool: Tool) -> FunctionTool:
 
     async def invoke(run: ToolContext[TrustedContext], arguments: str) -> str:
         # Who asks comes from the run, that is from your session; the model writes the arguments and nothing else.
-        return json.dumps((await so.call(tool.name, arguments, run.context)).body)
+        return json.dumps((await so.call(tool.name, arguments, context=run.context)).body)
 
     # Its own checks are Signoff's: the schema goes to the model as it is.
     return FunctionTool(tool.name, tool.description, tool.input_schema, invoke, strict_json_schema=False)
