@@ -24,7 +24,7 @@ FORK_WAIT_SECONDS = 10.0
 Callback = Callable[[str | None], object]
 
 _forking = threading.Lock()
-_connections: dict[int, weakref.ref[Connection]] = {}
+_connections: weakref.WeakValueDictionary[int, Connection] = weakref.WeakValueDictionary()
 _abandoned: list[_native.Session] = []
 """Sessions of the parent that could not be closed before a fork. The child neither uses nor ends them."""
 
@@ -53,7 +53,7 @@ class Connection:
     def open(self) -> None:
         """Opens it. Blocks for the time of a few reads of a file."""
         with _forking:
-            _connections[id(self)] = weakref.ref(self, lambda _, key=id(self): _connections.pop(key, None))
+            _connections[id(self)] = self
         with self._lock:
             if self._opened or self._closed:
                 raise misuse("this is open already, or was closed", "open another one")
@@ -153,7 +153,7 @@ _held: list[Connection] = []
 
 def _before_fork() -> None:
     _forking.acquire()
-    _held.extend(connection for one in list(_connections.values()) if (connection := one()) is not None)
+    _held.extend(_connections.values())
     for connection in _held:
         connection._before_fork()
 

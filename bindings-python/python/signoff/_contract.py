@@ -20,7 +20,7 @@ class Diagnostic:
         >>> import signoff
         >>> [finding] = signoff.Contract.parse("{").diagnostics
         >>> finding.severity, finding.line, str(finding).split(": ")[0]
-        (<Severity.ERROR: 'error'>, 1, '1:2')
+        (<Severity.ERROR: 'error'>, 1, '1:1')
     """
 
     __module__ = "signoff"

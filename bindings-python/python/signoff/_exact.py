@@ -78,17 +78,18 @@ def decode(text: str) -> Any:
 
 def scalar(value: Any) -> Value:
     """A value of a row, from plain JSON or from `{"$int": …}`, `{"$decimal": …}`, `{"$timestamp": …}`."""
+    plain: Value = value
     if type(value) is not dict:
-        plain: Value = value
         return plain
     ((kind, text),) = value.items()
+    plain = text
     if kind == "$int":
         return int(text)
     if kind == "$decimal":
         return Decimal(text)
     if kind == "$timestamp":
         at = moment(text)
-        return text if at is None else at  # type: ignore[no-any-return]
+        return plain if at is None else at
     raise ValueError(f"unknown kind of value: {kind}")
 
 
@@ -99,7 +100,8 @@ def moment(text: str) -> datetime | None:
         return None
     *fields, fraction, offset = found.groups()
     try:
-        at = datetime(*map(int, fields), int((fraction or "")[:6].ljust(6, "0")))  # type: ignore[arg-type]
+        year, month, day, hour, minute, second = map(int, fields)
+        at = datetime(year, month, day, hour, minute, second, int((fraction or "")[:6].ljust(6, "0")))
         return at if offset is None else at.replace(tzinfo=_zone(offset))
     except ValueError:
         return None

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -86,9 +87,13 @@ class Signoff:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(lambda done: done.cancelled() or done.exception() or self._connection.close())
+            opening.add_done_callback(self._unwanted)
             raise
         return self
+
+    def _unwanted(self, opening: asyncio.Future[None]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._connection.close()
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._opened().__await__()
@@ -127,10 +132,9 @@ class Signoff:
                 future.set_result(answer)
 
         def answered(answer: str | None) -> None:
-            try:
+            # In a loop that is closed nobody waits.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle, answer)
-            except RuntimeError:
-                pass  # The loop is closed: nobody waits.
 
         self._connection.submit(request, answered, waits=waits)
         return await future
@@ -316,8 +320,8 @@ class Signoff:
             >>> made = await so.propose("billing.propose_waiver", {"invoice_id": "INV-1", "reason": "goodwill"})
             >>> alice = signoff.Approver("alice", roles=["billing_lead"])
             >>> record = await so.approve(made.id, hash=made.hash, version=made.version, approver=alice)
-            >>> [(await so.apply(made.id, dry_run=dry)).status.value for dry in (True, False, False)]
-            ['would_apply', 'applied', 'already_applied']
+            >>> [(await so.apply(made.id)).status.value for _ in range(2)]
+            ['applied', 'already_applied']
         """
         return await self._ask(
             _asks.apply(id, dry_run=dry_run, resume=False, runner=runner, lease_seconds=lease_seconds)
@@ -773,4 +777,6 @@ class ToolScope:
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    # An object whose `__call__` is an `async def` is awaited as well.
+    called = inspect.getattr_static(type(function), "__call__", None)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)

@@ -118,7 +118,7 @@ def arguments_of(run: Run) -> dict[str, Any]:
     return arguments
 
 
-def returned(run: Run, result: object) -> dict[str, Any]:
+def returned(run: Run, result: object) -> Any:
     """What the function came to, for core to judge."""
     if isinstance(result, Proposal):
         return {"proposal": result.id}

@@ -276,8 +276,8 @@ class Signoff:
             >>> made = so.propose("billing.propose_waiver", {"invoice_id": "INV-1", "reason": "goodwill"})
             >>> alice = signoff.Approver("alice", roles=["billing_lead"])
             >>> record = so.approve(made.id, hash=made.hash, version=made.version, approver=alice)
-            >>> [(so.apply(made.id, dry_run=dry)).status.value for dry in (True, False, False)]
-            ['would_apply', 'applied', 'already_applied']
+            >>> [so.apply(made.id).status.value for _ in range(2)]
+            ['applied', 'already_applied']
         """
         return self._ask(_asks.apply(id, dry_run=dry_run, resume=False, runner=runner, lease_seconds=lease_seconds))
 
@@ -473,8 +473,7 @@ class Signoff:
                     return
                 continue
             found = ask.value(answer)
-            for event in found.events:
-                yield event
+            yield from found.events
             if not follow and found.after == after:
                 return
             after = found.after
