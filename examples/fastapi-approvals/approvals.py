@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 from signoff import Approver, ProposalRecord, Signoff, SignoffError, State
 
-USERS: dict[str, Any] = json.loads(Path(os.environ["APPROVALS_USERS"]).read_text())  # user.py makes entries
+USERS: dict[str, Any] = json.loads(Path(os.environ["APPROVALS_USERS"]).read_text())  # new_user.py makes entries
 NOBODY = {"tenant": "", "roles": [], "salt": "00", "scrypt": "00"}
 KEY = secrets.token_bytes(32)
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
-)
-SAFE = {"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'", "Cache-Control": "no-store"}
+OWN = "".join(f"{what} 'self'; " for what in ("script-src", "style-src", "connect-src", "form-action"))
+POLICY = f"default-src 'none'; {OWN}base-uri 'none'; frame-ancestors 'none'"
+SAFE = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 STATUS = {"USAGE": 400, "PROPOSAL_NOT_FOUND": 404, "ROLE_REQUIRED": 403, "SELF_APPROVAL": 403}
-
-
 T = TypeVar("T")
 
 
@@ -34,7 +32,7 @@ class Html(str):
     """Markup. Whatever else is put into a tag is escaped."""
 
 
-def tag(name: str, *inside: object, **given: object) -> Html:
+def tag(name: str, /, *inside: object, **given: object) -> Html:
     attributes = "".join(f' {key.replace("_", "-")}="{html.escape(str(value))}"' for key, value in given.items())
     content = "".join(one if isinstance(one, Html) else html.escape(str(one)) for one in inside)
     return Html(f"<{name}{attributes}>" + ("" if name in ("input", "link") else f"{content}</{name}>"))
@@ -50,9 +48,8 @@ def table(*rows: tuple[object, ...]) -> Html:
 
 
 def shown(value: object) -> str:
-    return (
-        repr(value) if isinstance(value, str) else "null" if value is None else str(value)
-    )  # repr: nothing is invisible
+    # In a text, repr leaves nothing invisible.
+    return "null" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 
 class Person:
@@ -64,9 +61,8 @@ class Person:
         if not hmac.compare_digest(digest.hex(), known["scrypt"]):
             raise HTTPException(401, headers={"WWW-Authenticate": 'Basic realm="Approvals"'})
         self.approver, self.tenant = Approver(login.username, known["roles"]), known["tenant"]
-        self.token = hmac.digest(
-            KEY, login.username.encode(), "sha256"
-        ).hex()  # stands in every form that they are shown
+        # It stands in every form that they are shown: another site's form does not know it.
+        self.token = hmac.digest(KEY, login.username.encode(), "sha256").hex()
 
 
 Who = Annotated[Person, Depends()]
@@ -88,8 +84,8 @@ async def refused(_: Request, error: SignoffError) -> HTMLResponse:
 
 
 @app.get("/healthz")
-async def healthz() -> JSONResponse:
-    return JSONResponse({"ok": True})
+async def healthz() -> dict[str, bool]:
+    return {"ok": True}
 
 
 async def first(most: int, items: AsyncGenerator[T, None]) -> list[T]:
@@ -106,12 +102,11 @@ async def proposals(who: Who) -> HTMLResponse:
     newest = [one.event.seq for one in await first(1, so.activity(tenant=who.tenant))]
     waiting = await first(200, so.proposals(tenant=who.tenant, state=State.PENDING_REVIEW))
     others = [one for one in await first(50, so.proposals(tenant=who.tenant)) if one.state != State.PENDING_REVIEW]
-    rows = [
-        (tag("a", one.id, href=f"/proposals/{one.id}"), one.state, one.capability, one.object_id, one.principal)
-        for one in waiting + others
-    ]
-    shown = tag("div", table(*rows), id="list", data_after=sum(newest))
-    return page(tag("h1", "Proposals"), shown, tag("script", src="/static/live.js"))
+    links = [tag("a", one.id, href=f"/proposals/{one.id}") for one in waiting + others]
+    about = [(one.state, one.capability, one.object_id, one.principal) for one in waiting + others]
+    rows = [(link, *more) for link, more in zip(links, about, strict=True)]
+    found = tag("div", table(*rows), id="list", data_after=sum(newest))
+    return page(tag("h1", "Proposals"), found, tag("script", src="/static/live.js"))
 
 
 async def visible(id: str, who: Who) -> ProposalRecord:
@@ -131,32 +126,30 @@ async def proposal(one: Seen, who: Who) -> HTMLResponse:
     reason = tag("input", name="reason", placeholder="Reason", maxlength=1000)
     buttons = [tag("button", word, formaction=f"/proposals/{one.id}/{word}") for word in ("approve", "reject")]
     form = tag("form", *fields, reason, *buttons, method="post") if one.state == State.PENDING_REVIEW else ""
-    facts = (
-        ("Proposed by", one.change_set["principal"]["id"]),
-        ("State", one.state),
-        ("Hash", one.hash),
-        ("Version", one.version),
-    )
+    facts = [("Proposed by", one.change_set["principal"]["id"]), ("State", one.state)]
+    facts += [("Hash", one.hash), ("Version", str(one.version))]
     diff = [(line.column, tag("del", shown(line.before)), tag("ins", shown(line.proposed))) for line in one.diff]
     decided = [(f"{one.kind} by", one.approver, one.reason or "") for one in one.decisions]
     return page(tag("h1", one.id), table(*facts), tag("h2", "Diff"), table(*diff), table(*decided), form)
 
 
-@app.post("/proposals/{id}/{decision}")
+class Decision(BaseModel):
+    """What a form posts: what the reviewer saw goes back, not what is read then."""
+
+    hash: str
+    version: int
+    token: str
+    reason: str | None = None
+
+
+@app.post("/proposals/{id}/{word}")
 async def decide(
-    one: Seen,
-    who: Who,
-    decision: Literal["approve", "reject"],
-    token: Annotated[str, Form()],
-    hash: Annotated[str, Form()],
-    version: Annotated[int, Form()],
-    reason: Annotated[str, Form()] = "",
-) -> Response:
-    if not hmac.compare_digest(token.encode(), who.token.encode()):
+    one: Seen, who: Who, word: Literal["approve", "reject"], form: Annotated[Decision, Form()]
+) -> RedirectResponse:
+    if not hmac.compare_digest(form.token.encode(), who.token.encode()):
         raise HTTPException(403, "this form was not made for you")
-    # What the reviewer saw goes back, not what is read now.
-    call = app.state.so.approve if decision == "approve" else app.state.so.reject
-    await call(one.id, hash=hash, version=version, approver=who.approver, reason=reason or None)
+    decide = app.state.so.approve if word == "approve" else app.state.so.reject
+    await decide(one.id, hash=form.hash, version=form.version, approver=who.approver, reason=form.reason)
     return RedirectResponse(f"/proposals/{one.id}", 303)
 
 

@@ -50,12 +50,12 @@ def clerk(so: signoff.sync.Signoff, model: BaseChatModel) -> CompiledStateGraph[
     tools = [structured_tool(so, tool) for tool in so.tools(alias="openai")]
     bound = model.bind_tools(tools)
 
-    def ask(talk: Talk) -> dict[str, Any]:
-        return {"messages": [bound.invoke(talk["messages"])]}
+    def ask(state: Talk) -> dict[str, Any]:
+        return {"messages": [bound.invoke(state["messages"])]}
 
-    def wait(talk: Talk) -> dict[str, Any]:
+    def wait(state: Talk) -> dict[str, Any]:
         outcomes: list[AnyMessage] = []
-        for id in proposals(talk):
+        for id in proposals(state):
             # What the graph is resumed with decides nothing: the ledger is asked, again and again until there is an end.
             while (found := so.proposal(id)).state not in ENDED:
                 interrupt({"proposal": id, "state": str(found.state)})

@@ -20,7 +20,9 @@ def agent_tool(so: Signoff, tool: Tool) -> AgentTool[TrustedContext]:
         # Who asks comes from the run, that is from your session; the model writes the arguments and nothing else.
         return (await so.call(tool.name, arguments, context=run.deps)).body
 
-    return AgentTool.from_schema(invoke, tool.name, tool.description, tool.input_schema, takes_ctx=True)
+    made: AgentTool[TrustedContext]
+    made = AgentTool.from_schema(invoke, tool.name, tool.description, tool.input_schema, takes_ctx=True)
+    return made
 
 
 async def clerk(so: Signoff, model: Model | str) -> Agent[TrustedContext, str]:

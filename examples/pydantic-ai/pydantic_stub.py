@@ -15,7 +15,9 @@ def scripted(script: list[tuple[str, dict[str, Any]]] = SCRIPT) -> FunctionModel
     """Calls the tools of its script in turn, then repeats the last answer it was given."""
 
     def say(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
-        answers = [part.content for one in messages for part in one.parts if isinstance(part, ToolReturnPart)]
+        answers: list[Any] = [
+            part.content for one in messages for part in one.parts if isinstance(part, ToolReturnPart)
+        ]
         if len(answers) < len(script):
             return ModelResponse([ToolCallPart(*script[len(answers)])])
         return ModelResponse([TextPart(answers[-1]["summary"])])

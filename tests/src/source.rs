@@ -17,7 +17,7 @@ use crate::shop::sqlite::plain;
 pub const CONTRACT: &str = include_str!("../../cli/src/demo/billing.json");
 
 /// The demo's tables and rows.
-pub const TABLES: &str = include_str!("../../examples/billing/sqlite/schema.sql");
+pub const TABLES: &str = include_str!("../../cli/src/demo/billing.sql");
 
 const SQLITE_COUNTERS: &str = "
 DROP TRIGGER count_effects;

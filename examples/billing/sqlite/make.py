@@ -9,7 +9,7 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 def make(path: str | Path) -> None:
-    """Two tenants, an overdue invoice each, and a trigger that counts what really lands."""
+    """Three overdue invoices of two tenants, and a trigger that counts what really lands."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript(SCHEMA.read_text())
 

@@ -10,7 +10,7 @@ use super::postgres::Schema;
 use super::stage::broken;
 
 pub(super) const CONTRACT: &str = include_str!("../../demo/billing.json");
-pub(super) const TABLES: &str = include_str!("../../../../examples/billing/sqlite/schema.sql");
+pub(super) const TABLES: &str = include_str!("../../demo/billing.sql");
 
 /// Where the application's rows are.
 pub(super) enum Source {

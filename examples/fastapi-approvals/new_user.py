@@ -1,4 +1,4 @@
-"""An entry for the users' file: `python user.py dana acme billing_lead > users.json` asks for the password."""
+"""An entry for the users' file: `python new_user.py dana acme billing_lead > users.json` asks for the password."""
 
 import hashlib
 import json
