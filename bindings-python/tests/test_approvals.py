@@ -157,7 +157,7 @@ def test_the_list_is_live(billing: Billing, dana: Forms | Browser) -> None:
         dana.until("document.body.innerText.includes('applied')")
         assert dana.run("return window.still") is True
         return
-    heard = []
+    heard: list[str] = []
     with dana.client.stream("GET", "/events") as stream:
         id = propose(billing)
         billing.approve(id)

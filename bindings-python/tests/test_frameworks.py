@@ -25,9 +25,9 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import Command
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from support.sqlite_billing import CLERK, LEAD, WAIVE, Billing
 from support.server import PACKAGE
 from support.shop import ROOT
+from support.sqlite_billing import CLERK, LEAD, WAIVE, Billing
 
 ASK = "Please waive the fee of INV-3001."
 TOOLS = ["billing__inspect_invoice", "billing__propose_late_fee_waiver"]

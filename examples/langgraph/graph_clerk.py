@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import signoff.sync
+from graph_stub import ScriptedModel
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
@@ -16,7 +17,6 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, interrupt
 from signoff import State, Tool, TrustedContext
-from graph_stub import ScriptedModel
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 ENDED = {State.APPLIED, State.CONFLICT, State.FAILED, State.REJECTED, State.CANCELED, State.EXPIRED}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agents import Agent, FunctionTool, Model, Runner, set_tracing_disabled
 from agents.tool_context import ToolContext
-from signoff import Signoff, Tool, TrustedContext
 from openai_stub import ScriptedModel
+from signoff import Signoff, Tool, TrustedContext
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 

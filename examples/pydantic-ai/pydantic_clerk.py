@@ -7,8 +7,8 @@ from typing import Any
 from pydantic_ai import Agent, RunContext
 from pydantic_ai import Tool as AgentTool
 from pydantic_ai.models import Model
-from signoff import Signoff, Tool, TrustedContext
 from pydantic_stub import scripted
+from signoff import Signoff, Tool, TrustedContext
 
 CONTRACT = Path(__file__).parents[1] / "billing" / "sqlite" / "signoff.json"
 
