@@ -1,6 +1,6 @@
 // The native half: what it offers, how it is found, and how its errors become ours.
 
-import { SignoffError, type ErrorForm } from './error.js';
+import { SignoffError, type ErrorForm, type Place } from './error.js';
 
 /** Headers as they cross: names and values in turn, joined by newlines or as a list. */
 export type Lines = string | readonly string[];
@@ -25,6 +25,14 @@ export interface NativeHandler {
   receive(body: Uint8Array, headers: Lines, now: number): string | NativeGuard;
 }
 
+/** An open session: JSON of a request in, JSON of an answer out. Its promises are never rejected. */
+export interface NativeSession {
+  call(request: string): Promise<string>;
+  wait(request: string): Promise<string>;
+  interrupt(): void;
+  close(): Promise<void>;
+}
+
 interface Native {
   Secrets: new (secrets: readonly string[]) => NativeSecrets;
   Handler: new (config: string) => NativeHandler;
@@ -38,6 +46,9 @@ interface Native {
   notConfigured(at: string, problem: string): never;
   methods(): string[];
   MAX_BODY: number;
+  openSession(open: string): Promise<NativeSession | string>;
+  checkContract(text: string): string;
+  checkContractFile(path: string): Promise<string>;
 }
 
 /** The addon itself. Call it through {@link crossing}. */
@@ -47,7 +58,7 @@ export const native = require(`../native/signoff.${process.platform}-${process.a
 /**
  * Calls the native half; what it throws is thrown as a {@link SignoffError} whose stack begins at the caller of `from`.
  */
-export function crossing<T>(call: () => T, from: Function): T {
+export function crossing<T>(call: () => T, from: Function | Place): T {
   try {
     return call();
   } catch (thrown) {
@@ -55,7 +66,7 @@ export function crossing<T>(call: () => T, from: Function): T {
   }
 }
 
-function translated(thrown: unknown, from: Function): SignoffError {
+function translated(thrown: unknown, from: Function | Place): SignoffError {
   if (thrown instanceof Error && (thrown as { code?: unknown }).code === 'SIGNOFF') {
     return new SignoffError(JSON.parse(thrown.message) as ErrorForm, from);
   }

@@ -8,6 +8,7 @@
 #![cfg(not(test))]
 
 mod handler;
+mod session;
 mod signature;
 
 use std::time::Duration;
