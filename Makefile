@@ -50,7 +50,7 @@ test-rust: ## every Rust test, against the debug, the fault-injection and the re
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
 
 # Node: what its packages need is what their lock files say.
-NODE_MODULES := bindings-node/node_modules/.made examples/fastify-account-credit/node_modules/.made
+NODE_MODULES := $(patsubst %,%/node_modules/.made,bindings-node examples/fastify-account-credit examples/vercel-ai-sdk)
 %/node_modules/.made: %/package.json %/package-lock.json
 	cd $* && npm ci --no-fund --no-audit
 	touch $@
