@@ -43,7 +43,7 @@ def billing(tmp_path: Path) -> Billing:
 def server(billing: Billing, users: Path, tmp_path: Path) -> Iterator[Server]:
     variables = {
         "APPROVALS_USERS": str(users),
-        "SIGNOFF_CONFIG": str(CONTRACT),
+        "APPROVALS_CONTRACT": str(CONTRACT),
         "SIGNOFF_LOCAL_STORE": str(billing.ledger),
     }
     with Server("approvals:app", EXAMPLE, tmp_path / "log", {**variables, **billing.variables}) as server:

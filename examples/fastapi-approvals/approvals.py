@@ -70,7 +70,7 @@ Who = Annotated[Person, Depends()]
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with Signoff.open(os.environ["SIGNOFF_CONFIG"], create=True) as app.state.so:
+    async with Signoff.open(os.environ["APPROVALS_CONTRACT"], create=True) as app.state.so:
         yield
 
 
