@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
+.PHONY: bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python wheel
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -89,9 +89,17 @@ test-python: bindings-python $(VENV)/made
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
 	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
 
+# The wheel and the sdist, for people who install: target/dist.
+WHEEL_ARGS ?=
+wheel: $(VENV)/made
+	rm -rf "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" build --quiet $(WHEEL_ARGS) --sdist -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	@ls -l "$(TARGET)/dist"
+
 lint-python: bindings-python $(VENV)/made
 	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
 	cd bindings-python && "$(VENV)/bin/mypy"
+	cd bindings-python && PYRIGHT_PYTHON_IGNORE_WARNINGS=1 "$(VENV)/bin/pyright" --pythonpath "$(VENV)/bin/python"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
 		--mypy-config-file pyproject.toml --allowlist stubtest.allow
 

@@ -70,13 +70,14 @@ def test_a_change_from_its_proposal_to_its_replay(half: str, billing: Billing) -
         assert (await call("propose", WAIVE, waiver())).existing
         with pytest.raises(SignoffError, match="PROPOSAL_NOT_APPROVED"):
             await call("apply", made.id)
-        seen = {"hash": made.hash, "version": made.version, "approver": ALICE}
-        for change, code in [
+        seen: dict[str, Any] = {"hash": made.hash, "version": made.version, "approver": ALICE}
+        wrong: list[tuple[dict[str, Any], Code]] = [
             ({"hash": "sha256:" + "0" * 64}, Code.PROPOSAL_HASH_MISMATCH),
             ({"version": 2}, Code.PROPOSAL_VERSION_MISMATCH),
             ({"approver": signoff.Approver("bob")}, Code.ROLE_REQUIRED),
             ({"approver": signoff.Approver("support_agent", ["billing_lead"])}, Code.SELF_APPROVAL),
-        ]:
+        ]
+        for change, code in wrong:
             with pytest.raises(SignoffError) as caught:
                 await call("approve", made.id, **{**seen, **change})
             assert caught.value.code == code
@@ -89,7 +90,7 @@ def test_a_change_from_its_proposal_to_its_replay(half: str, billing: Billing) -
         assert record.decisions[0].decided_at.tzinfo is timezone.utc
         assert either.billing.effects() == 0
         done = await call("apply", made.id, runner="worker-1", lease_seconds=30)
-        assert isinstance(done, signoff.ApplyResult)
+        assert isinstance(done, signoff.ApplyResult) and done.receipt is not None
         assert (done.status, done.source_database_mutated, done.receipt.runner) == (
             ApplyStatus.APPLIED,
             True,
@@ -160,12 +161,15 @@ def test_rehearsals_conflicts_rejections_and_withdrawals(half: str, billing: Bil
             "proposal_approved",
             "proposal_rejected",
         }
-        assert [event.seq for event in await call("events", after=2)] == list(range(3, 15))
-        for filters, code in [
+        assert [event.seq for event in await call("events", after=2)] == list(
+            range(3, (await call("verify_ledger")).events + 1)
+        )
+        unknown: list[tuple[dict[str, Any], Code]] = [
             ({"kind": "x"}, Code.FILTER_UNKNOWN),
             ({"state": "lost"}, Code.USAGE),
             ({"since": datetime(2026, 1, 1)}, Code.USAGE),
-        ]:
+        ]
+        for filters, code in unknown:
             with pytest.raises(SignoffError) as caught:
                 await call("proposals", **filters)
             assert caught.value.code == code
@@ -270,7 +274,7 @@ def test_an_error_has_its_fields_and_can_be_sent(tmp_path: Path) -> None:
     error = caught.value
     assert (error.code, error.retryable, error.context["proposal"]) == ("PROPOSAL_NOT_FOUND", False, "wrp_nothing")
     assert "wrp_nothing" in error.message and str(error).startswith("PROPOSAL_NOT_FOUND: ")
-    assert error.response.status == 404 and error.response.json()["code"] == error.code
+    assert error.response.status == 404 and error.response.json()["safe_error_code"] == error.code
     other = pickle.loads(pickle.dumps(error))
     assert (str(other), other.context, other.response) == (str(error), error.context, error.response)
 

@@ -63,7 +63,7 @@ class Connection:
 
     def _same_contract(self) -> Any:
         """After a fork it is opened with the contract of now, whatever its file says then."""
-        config = self._open.get("config") or {}
+        config: dict[str, str] = self._open.get("config") or {}
         if "path" not in config:
             return self._open.get("config")
         try:

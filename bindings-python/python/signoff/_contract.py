@@ -74,7 +74,7 @@ class Contract:
     """The findings: warnings only, if it is valid."""
     mode: str | None = None
     """Its mode, such as `review`; None if it is not valid."""
-    capabilities: Mapping[str, Kind] = field(default_factory=dict)
+    capabilities: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
     """Its capabilities by name."""
     sources: tuple[str, ...] = ()
     """The names of its sources."""

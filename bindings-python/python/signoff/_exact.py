@@ -1,14 +1,17 @@
 """JSON without a float in the way: what goes to the native half, and what comes from it."""
 
+# What is in a list of somebody's is not known here, and looked at.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Value: TypeAlias = bool | int | str | Decimal | datetime | None
 """One value of a row, exact: whole numbers of any size are `int`, decimals `Decimal`. A Postgres `timestamptz` is an aware
@@ -31,7 +34,7 @@ def encode(value: object) -> str:
     return "".join(parts)
 
 
-def _encode(value: object, put: Any, depth: int) -> None:
+def _encode(value: object, put: Callable[[str], None], depth: int) -> None:
     if depth > _DEEPEST:
         raise TypeError("nested too deep for JSON")
     if value is None:
@@ -81,15 +84,14 @@ def scalar(value: Any) -> Value:
     plain: Value = value
     if type(value) is not dict:
         return plain
-    ((kind, text),) = value.items()
-    plain = text
+    kind, text = next(iter(cast("dict[str, str]", value).items()))
     if kind == "$int":
         return int(text)
     if kind == "$decimal":
         return Decimal(text)
     if kind == "$timestamp":
         at = moment(text)
-        return plain if at is None else at
+        return text if at is None else at
     raise ValueError(f"unknown kind of value: {kind}")
 
 

@@ -58,7 +58,8 @@ class Billing:
             self.contract = json.loads((ROOT / "tests/vectors/contracts/billing.sqlite.json").read_text())
         else:
             schema, seed = ((BILLING / f"{name}.postgres.sql").read_text() for name in ("schema", "seed"))
-            self.address = cluster.url(cluster.database(schema, seed, POSTGRES_COUNTERS, rows))
+            database = cluster.database(schema, seed, POSTGRES_COUNTERS, rows)
+            self.address = f"postgres://postgres@localhost/{database}?host={cluster.folder}"
             self.contract = json.loads((BILLING / "synapsor.runner.json").read_text())
         for source in self.contract["sources"].values():
             source["signoff"] = {"create_receipts": True}
