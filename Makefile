@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python wheel
+.PHONY: npm-pack wheel bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -63,15 +63,22 @@ bindings-node: $(NODE_MODULES)
 
 # SIGNOFF_MUTANTS makes the corpus that every language has to judge alike; SIGNOFF_BIN drives the examples as handlers.
 test-node: bindings-node
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin workspace
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
+	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" \
+		SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
+
+npm-pack: bindings-node ## the npm packages, main and platform, as tarballs
+	cd bindings-node && node scripts/pack.mjs "$(TARGET)/npm"
 
 lint-node: $(NODE_MODULES)
 	cd bindings-node && npm run -s build && npm run -s lint
 
+# What it is measured beside is built as the binding is.
 bench-node: bindings-node
-	@cd bindings-node && node bench/run.mjs
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-tests --bin workspace
+	@cd bindings-node && SIGNOFF_WORKSPACE="$(TARGET)/binding/workspace" SIGNOFF_BIN="$(TARGET)/debug/signoff" node bench/run.mjs
 
 # What its tests need, at the versions that are written down.
 PYTHON ?= python3

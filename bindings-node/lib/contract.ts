@@ -6,7 +6,7 @@ import { crossing, native } from './native.js';
 
 /** Something to be said of a contract. */
 export interface Diagnostic {
-  /** The stable code, such as `CONFIG_MODE_UNKNOWN`: match on this. */
+  /** The stable code, such as `UNSUPPORTED_CONFIG_VERSION`: match on this. */
   readonly code: string;
   readonly severity: 'error' | 'warning';
   /** The place as a JSON pointer (RFC 6901). */

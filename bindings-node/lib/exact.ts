@@ -24,8 +24,11 @@ export function argumentsText(value: unknown, place: Place): string {
   return encode(value, place, 'the arguments');
 }
 
-/** A value as JSON text that says exactly what it does, or `USAGE`. */
-export function encode(value: unknown, place: Place, at: string, depth = 0): string {
+/**
+ * A value as JSON text that says exactly what it does, or `USAGE`. Without `large`, whole numbers beyond ±(2^53−1) are
+ * refused, too: for whoever reads it with doubles.
+ */
+export function encode(value: unknown, place: Place, at: string, large = true, depth = 0): string {
   const refuse = (problem: string, hint: string): never => usage(`${at}: ${problem}`, hint, place);
   switch (typeof value) {
     case 'string':
@@ -33,6 +36,7 @@ export function encode(value: unknown, place: Place, at: string, depth = 0): str
     case 'boolean':
       return value ? 'true' : 'false';
     case 'bigint':
+      if (!large && BigInt.asIntN(54, value) !== value) return refuse('a reader of JSON would round it', 'return a string');
       return value.toString();
     case 'number':
       if (!Number.isFinite(value)) return refuse(`${value} is no JSON`, 'pass a finite number');
@@ -50,11 +54,11 @@ export function encode(value: unknown, place: Place, at: string, depth = 0): str
   if (Array.isArray(value)) {
     // Not map: it passes over holes.
     const items: string[] = [];
-    for (let n = 0; n < value.length; n += 1) items.push(encode(value[n], place, `${at}[${n}]`, depth + 1));
+    for (let n = 0; n < value.length; n += 1) items.push(encode(value[n], place, `${at}[${n}]`, large, depth + 1));
     return `[${items.join(',')}]`;
   }
   if (!isPlain(value)) return refuse('it is neither a plain object nor an array', 'pass a string, or plain data');
-  const members = Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}:${encode(one, place, `${at}.${name}`, depth + 1)}`);
+  const members = Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}:${encode(one, place, `${at}.${name}`, large, depth + 1)}`);
   return `{${members.join(',')}}`;
 }
 

@@ -94,7 +94,8 @@ export interface ToolScope {
 
 /**
  * The function of a tool. A reading one returns what its output schema says; a proposing one returns what `scope.propose`
- * returned. Whole numbers beyond ±(2^53−1) in `args` are `bigint`.
+ * returned. Whole numbers beyond ±(2^53−1) in `args` are `bigint`; in what it returns they are strings, as models read JSON with
+ * doubles.
  */
 export type ToolFunction<Args = any> = (args: Args, scope: ToolScope) => unknown;
 
@@ -147,7 +148,7 @@ export class OwnTools {
     try {
       const id = kind === 'proposal' ? (answer as Proposed | undefined)?.proposal_id : undefined;
       if (typeof id === 'string') return { proposal: id };
-      return { output: encode(answer ?? null, place, 'the answer') };
+      return { output: encode(answer ?? null, place, 'the answer', false) };
     } catch (error) {
       return this.#failed(tool, error);
     }

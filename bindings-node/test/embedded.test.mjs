@@ -25,8 +25,8 @@ test('64 promises, 4 threads and 4 processes propose at once: nothing is lost, a
     return child;
   });
   const own = Array.from({ length: 64 }, (_, n) => so.propose(WAIVE, { invoice_id: `INV-${n + 1}`, reason: 'r' }, { context }));
-  const said = await Promise.all([...threads, ...processes].map((one) => once(one, 'message')));
   const ended = [...threads, ...processes].map((one) => once(one, 'exit'));
+  const said = await Promise.all([...threads, ...processes].map((one) => once(one, 'message')));
   const ids = [...(await Promise.all(own)).map(({ proposal_id }) => proposal_id), ...said.flatMap(([made]) => made)];
   for (const [code] of await Promise.all(ended)) assert.equal(code, 0, 'it ended by itself, with its session open');
   assert.equal(new Set(ids).size, 64 + 8 * EACH);
@@ -51,7 +51,6 @@ test('the same proposal from everywhere at once is one', { skip }, async (t) => 
 
 test('an open session keeps no process alive, nor a thread; a wait that was left ends', { skip }, async (t) => {
   const shop = await workspace(t, 1);
-  await (await shop.open()).close();
   for (const mode of ['idle', 'read', 'events', 'thread', 'exit', 'terminate']) {
     const { stdout } = await run(process.execPath, [idle, mode, shop.contract, shop.ledger], { env: { ...process.env, ...shop.env }, timeout: 60_000 });
     assert.match(stdout, /^open\n/, mode);

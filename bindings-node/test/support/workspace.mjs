@@ -55,7 +55,7 @@ export async function workspace(t, invoices = 1) {
 
 /** A proposal of a waiver, approved. */
 export async function approved(so, invoice = 'INV-1') {
-  const proposed = await so.propose(WAIVE, { invoice_id: invoice, reason: 'we were late' }, { context });
+  const proposed = await so.propose(WAIVE, { invoice_id: invoice, reason: 'r' }, { context });
   await so.approve(proposed.proposal_id, { hash: proposed.proposal_hash, version: proposed.proposal_version, approver });
   return proposed;
 }
