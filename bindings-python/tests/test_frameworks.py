@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -190,13 +194,43 @@ class TestTheGraphWaits:
         assert billing.effects() == []
 
 
-@pytest.mark.parametrize("program", ["openai-agents/openai_clerk.py", "pydantic-ai/pydantic_clerk.py"])
-def test_the_programs_run_as_their_readme_says(billing: Billing, program: str) -> None:
-    store = {"SIGNOFF_LOCAL_STORE": str(billing.ledger), "PYTHONPATH": str(PACKAGE)}
-    path = ROOT / "examples" / program
-    said = subprocess.run(
-        [sys.executable, path.name], cwd=path.parent, env={**os.environ, **billing.variables, **store},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert said.stdout.startswith("Created proposal wrp_"), said.stderr
-    assert "OPENAI" not in said.stderr
+PROGRAM = os.environ.get("SIGNOFF_BIN")
+
+
+@pytest.mark.parametrize("example", ["openai-agents", "pydantic-ai", "langgraph"])
+def test_the_lines_of_its_readme_run(tmp_path: Path, example: str) -> None:
+    if PROGRAM is None:
+        reason = "SIGNOFF_BIN is not set: run `make test-python`"
+        assert "SIGNOFF_REQUIRE_ALL" not in os.environ, reason
+        pytest.skip(reason)
+    for folder in ("billing", example):
+        shutil.copytree(ROOT / "examples" / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.db*"))
+    (tmp_path / "signoff").symlink_to(PROGRAM)
+    path = f"{tmp_path}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def terminal(lines: str) -> subprocess.Popen[str]:
+        # All but how the packages get here.
+        command = ["bash", "-e", "-c", lines[lines.index(". ../billing") :]]
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PACKAGE)}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=tmp_path / example, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def landed() -> list[Any]:
+        with closing(sqlite3.connect(tmp_path / example / "billing.db")) as database:
+            return database.execute("SELECT * FROM effects").fetchall()
+
+    blocks = re.findall(r"```sh\n(.*?)```", (tmp_path / example / "README.md").read_text(), re.S)
+    with terminal(blocks[0]) as first:
+        if example == "langgraph":
+            assert first.stdout is not None
+            assert "'state': 'pending_review'" in first.stdout.readline()
+            with terminal(blocks[1]) as second:
+                assert second.communicate(timeout=120) and second.returncode == 0
+        said, wrong = first.communicate("\n", timeout=120)
+    assert (first.returncode, "OPENAI" in wrong) == (0, False), wrong
+    if example == "langgraph":
+        assert (said.endswith(": applied.\n"), landed()) == (True, [("INV-3001", 0)])
+    else:
+        assert ("Source database changed: no" in said, "pending_review" in said, landed()) == (True, True, [])

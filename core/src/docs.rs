@@ -8,3 +8,6 @@ pub mod contract {}
 
 #[doc = include_str!("../docs/diagnostics.md")]
 pub mod diagnostics {}
+
+#[doc = include_str!("../docs/embedding.md")]
+pub mod embedding {}

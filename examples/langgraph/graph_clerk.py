@@ -81,14 +81,15 @@ def proposals(talk: Talk) -> list[str]:
 
 
 def main() -> None:
-    """Runs it with a stub where a model would be; press Enter once somebody has decided and a worker has applied."""
+    """Runs it with a stub where a model would be."""
     who = TrustedContext(tenant="acme", principal="billing_clerk")
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
     with signoff.sync.open(CONTRACT, create=True) as so:
         graph = clerk(so, ScriptedModel())
         talk = graph.invoke({"messages": [HumanMessage("Please waive the fee of INV-3001.")]}, thread, context=who)
         while waiting := talk.get("__interrupt__"):
-            input(f"{waiting[0].value} ")
+            print("Waiting:", waiting[0].value, "(press Enter to look again)", flush=True)
+            input()
             talk = graph.invoke(Command(resume=True), thread, context=who)
         print(talk["messages"][-1].content)
 
