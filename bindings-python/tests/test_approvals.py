@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,20 +212,24 @@ class TestRefused:
 
     def test_another_tenant(self, billing: Billing, visit: Visit) -> None:
         id, gil, dana = propose(billing), visit("gil"), visit("dana")
-        assert id not in gil.go("/").text
-        page = dana.go(f"/proposals/{id}")
+        globex = signoff.TrustedContext(tenant="globex", principal="bot")
+        theirs = propose(billing, "INV-9001", who=globex)
+        listed = gil.go("/").text
+        assert (id in listed, theirs in listed) == (False, True)
+        page, token = dana.go(f"/proposals/{id}"), gil.go(f"/proposals/{theirs}").fields["token"]
         answers = [
             gil.client.get(f"/proposals/{id}"),
-            gil.client.post(page.actions["approve"], data=page.fields),
+            gil.client.post(page.actions["approve"], data={**page.fields, "token": token}),
             gil.client.get(f"/proposals/{id[:12]}"),
         ]
         assert [answer.status_code for answer in answers] == [404, 404, 404]
-        globex = signoff.TrustedContext(tenant="globex", principal="bot")
-        theirs = propose(billing, "INV-9001", who=globex)
         with gil.client.stream("GET", "/events") as stream:
             data = next(line for line in stream.iter_lines() if line.startswith("data"))
         assert theirs in data
         assert state(billing, id) == "pending_review"
+        dana.press("approve")
+        listed = gil.go("/").text
+        assert (id in listed, theirs in listed, id in dana.go("/").text) == (False, True, True)
 
     def test_nobody(self, billing: Billing, server: Server) -> None:
         id = propose(billing)
@@ -254,6 +259,12 @@ def test_pages_hold_no_secret_and_are_not_kept(billing: Billing, users: Path, vi
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["Cache-Control"] == "no-store"
     assert PASSWORD not in users.read_text()
+
+
+def test_whatever_is_put_into_a_tag_is_escaped(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPROVALS_USERS", str(users))
+    tag = importlib.import_module("approvals").tag
+    assert tag("a", "<b>", tag("i", "&"), href="\">'<") == '<a href="&quot;&gt;&#x27;&lt;">&lt;b&gt;<i>&amp;</i></a>'
 
 
 def test_it_is_short() -> None:

@@ -109,7 +109,10 @@ class Browser:
     def press(self, button: str, **fields: str) -> Page:
         for name, text in fields.items():
             self._ask("POST", self._find(f"input[name={name}]") + "/value", {"text": text})
+        self.run("window.pressed = true")
         self._ask("POST", self._find(f"button[formaction$={button}]") + "/click", {})
+        # A click need not wait for the page that it leads to.
+        self.until("!window.pressed && document.readyState === 'complete'")
         return self.page
 
     def until(self, script: str) -> None:
