@@ -91,16 +91,17 @@ $(VENV)/made: bindings-python/requirements.txt
 
 fetch-python: $(VENV)/made
 
-test-python: bindings-python $(VENV)/made
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+test-python: bindings-python wheel
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin stage
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_STAGE="$(TARGET)/debug/stage" \
+		SIGNOFF_BIN="$(TARGET)/debug/signoff" SIGNOFF_DIST="$(TARGET)/dist" "$(VENV)/bin/python" -m pytest
 
-# The wheel and the sdist, for people who install: target/dist.
 WHEEL_ARGS ?=
-wheel: $(VENV)/made
+wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
 	rm -rf "$(TARGET)/dist"
-	CARGO="$(CARGO)" "$(VENV)/bin/maturin" build --quiet $(WHEEL_ARGS) --sdist -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" build --quiet --locked $(WHEEL_ARGS) -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" sdist --quiet -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
 	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
@@ -133,7 +134,9 @@ fmt: ## format the Rust code in place
 bench: bench-rust bench-node bench-python ## the numbers people rely on, each beside its baseline in the same run
 
 bench-python: bindings-python $(VENV)/made
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python --example facade
 	"$(VENV)/bin/python" bindings-python/bench/bench.py
+	SIGNOFF_FACADE_BENCH="$(TARGET)/binding/examples/facade" "$(VENV)/bin/python" bindings-python/bench/runtime.py
 
 bench-rust:
 	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench

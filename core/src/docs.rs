@@ -11,3 +11,9 @@ pub mod diagnostics {}
 
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
+
+#[doc = include_str!("../docs/node.md")]
+pub mod node {}
+
+#[doc = include_str!("../docs/python.md")]
+pub mod python {}

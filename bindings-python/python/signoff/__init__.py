@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._errors import Response, SignoffError
 from ._native import MAX_BODY, __version__
 
 if TYPE_CHECKING:
     from . import sync
     from ._codes import Code
     from ._contract import Contract, Diagnostic
+    from ._errors import Response, SignoffError
     from ._exact import Value
     from ._filters import Filters
     from ._handler import WritebackHandler
@@ -108,6 +108,7 @@ __all__ = [
 _PLACES = {
     "_codes": "Code",
     "_contract": "Contract Diagnostic",
+    "_errors": "Response SignoffError",
     "_exact": "Value",
     "_filters": "Filters",
     "_handler": "WritebackHandler",
@@ -138,7 +139,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-# Tracebacks and reprs name what authors import.
-SignoffError.__module__ = Response.__module__ = __name__

@@ -23,6 +23,8 @@ class Response:
         401
     """
 
+    __module__ = "signoff"
+
     status: int
     """The status code."""
     headers: tuple[tuple[str, str], ...]
@@ -54,6 +56,8 @@ class SignoffError(Exception):
         ...     error.code, error.retryable, error.context["what"]
         ('SECRET_UNUSABLE', False, 'signing secret')
     """
+
+    __module__ = "signoff"
 
     code: str
     """The stable code, such as `INVALID_SIGNATURE`; `schemas/errors.json` lists them all."""

@@ -729,7 +729,7 @@ class Signoff:
             >>> await so.script(datetime(2026, 1, 1, tzinfo=timezone.utc), "a")
             Traceback (most recent call last):
                 ...
-            signoff.SignoffError: USAGE: this session tells the real time
+            signoff.SignoffError: USAGE: this session is not for testing
         """
         await self._ask(_asks.script(at, seed))
 

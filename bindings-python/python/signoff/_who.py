@@ -50,7 +50,7 @@ class Approver:
     Example:
         >>> import signoff
         >>> signoff.Approver("alice", roles=["billing_lead"])
-        Approver(id='alice', roles=('billing_lead',))
+        Approver(id='alice', roles=('billing_lead',), asserted=False)
     """
 
     __module__ = "signoff"
@@ -59,12 +59,14 @@ class Approver:
     """Their identity; it is recorded."""
     roles: Iterable[str] = ()
     """The roles they hold; kept as a tuple. A contract can ask for one."""
+    asserted: bool = False
+    """True if the identity is only what somebody at a terminal said, and nobody has checked it; it is recorded."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roles", _names(self.roles))
 
     def _json(self) -> dict[str, Any]:
-        return {"id": self.id, "roles": list(self.roles)}
+        return {"id": self.id, "roles": list(self.roles), "asserted": self.asserted}
 
 
 @dataclass(frozen=True)
