@@ -63,9 +63,9 @@ bindings-node: $(NODE_MODULES)
 
 # SIGNOFF_MUTANTS makes the corpus that every language has to judge alike; SIGNOFF_BIN drives the examples as handlers.
 test-node: bindings-node
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin workspace
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin stage --bin workspace
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" \
+	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" SIGNOFF_STAGE="$(TARGET)/debug/stage" \
 		SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
 
 npm-pack: bindings-node ## the npm packages, main and platform, as tarballs

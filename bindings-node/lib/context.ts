@@ -2,7 +2,7 @@
 
 import { usage } from './bytes.js';
 import type { Place } from './error.js';
-import { isPlain, text } from './exact.js';
+import { flag, isPlain, text } from './exact.js';
 
 /**
  * Who asks, as your application knows it from its own session; never from a model. It wins over the contract's provider. With
@@ -18,6 +18,8 @@ export interface Context {
 export interface Approver {
   readonly id: string;
   readonly roles?: readonly string[];
+  /** True if the identity is only what somebody said, and nobody checked it. Default: false. */
+  readonly asserted?: boolean;
 }
 
 /** The context as it crosses, or `USAGE`. */
@@ -27,9 +29,9 @@ export function contextOf(context: unknown, place: Place): { tenant: string; pri
 }
 
 /** An approver as it crosses, or `USAGE`. */
-export function approverOf(approver: unknown, place: Place): { id: string; roles: string[] } {
-  const { id, roles } = members(approver, 'approver', ['id', 'roles'], place);
-  return { id: text(id, 'approver.id', place), roles: rolesOf(roles, 'approver', place) };
+export function approverOf(approver: unknown, place: Place): { id: string; roles: string[]; asserted: boolean } {
+  const { id, roles, asserted = false } = members(approver, 'approver', ['id', 'roles', 'asserted'], place);
+  return { id: text(id, 'approver.id', place), roles: rolesOf(roles, 'approver', place), asserted: flag(asserted, 'approver.asserted', place) };
 }
 
 function members(value: unknown, name: string, known: readonly string[], place: Place): Record<string, unknown> {

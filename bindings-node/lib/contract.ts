@@ -75,6 +75,12 @@ export class Contract {
    *
    * @param path Of the file; relative to the working directory.
    * @throws {SignoffError} `CONFIG_NOT_FOUND`, `FILE_UNREADABLE`; `USAGE` if `path` is no string.
+   *
+   * @example
+   * ```js
+   * const { capabilities } = await Contract.load('signoff.json');
+   * console.log(capabilities.map(({ name, kind }) => `${kind} ${name}`).join('\n'));
+   * ```
    */
   static async load(path: string): Promise<Contract> {
     const place = calledFrom(Contract.load);

@@ -114,7 +114,7 @@ export function flag(value: unknown, name: string, place: Place): boolean {
 }
 
 /** Options that are known by name, without those that are undefined; or `USAGE`. A misspelt one must not be passed over. */
-export function options<T extends object>(given: T | undefined, known: readonly (keyof T & string)[], place: Place): Partial<T> {
+export function named<T extends object>(given: T | undefined, known: readonly (keyof T & string)[], place: Place): Partial<T> {
   if (given === undefined) return {};
   if (typeof given !== 'object' || given === null) usage('the options are not an object', 'see the types of the package', place);
   const taken: Partial<T> = {};

@@ -10,8 +10,8 @@ export type {
 export type { Arguments, Exact } from './exact.js';
 export { Listing } from './lists.js';
 export type { EventOptions, Filter, ListOptions, Page } from './lists.js';
+export type { ApplyOptions, CallOptions, DecideOptions, OpenOptions } from './requests.js';
 export { Signoff } from './signoff.js';
-export type { ApplyOptions, CallOptions, DecideOptions, OpenOptions } from './signoff.js';
 export type { Envelope, EnvelopeV1, EnvelopeV2, Schema, Tool, ToolDefinition, ToolFunction, ToolScope } from './tools.js';
 
 // The handler of an application's own endpoint, and the error of both.

@@ -1,10 +1,12 @@
 // Lists of the ledger, page by page, and its log as it grows.
 
+import { types } from 'node:util';
+
 import { usage } from './bytes.js';
 import type { Calls } from './calls.js';
 import type { LedgerEvent, ProposalState, ReceiptStatus } from './documents.js';
 import type { Place } from './error.js';
-import { flag, options, text, whole } from './exact.js';
+import { flag, named, text, whole } from './exact.js';
 
 /**
  * What to look for in a list. Everything given has to hold. A list that does not know a filter refuses it
@@ -77,7 +79,7 @@ function filterOf(given: Partial<ListOptions & EventOptions>, place: Place): Rec
     if (value === undefined) continue;
     const wire = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     if (name === 'receipt') filter[wire] = whole(value, name, 1, MOST, place);
-    else if (value instanceof Date) {
+    else if (types.isDate(value)) {
       if (Number.isNaN(value.getTime())) usage(`${name} is an invalid Date`, 'pass an instant', place);
       filter[wire] = value.toISOString();
     } else filter[wire] = text(value, name, place);
@@ -109,7 +111,7 @@ export class Listing<T> implements AsyncIterable<T> {
   /** @internal */
   constructor(calls: Calls, list: string, given: ListOptions | undefined, place: Place) {
     this.#fetch = async (cursor) => {
-      const { pageSize, ...rest } = options<ListOptions>(given, [...FILTERS, 'pageSize'], place);
+      const { pageSize, ...rest } = named<ListOptions>(given, [...FILTERS, 'pageSize'], place);
       const request = {
         call: 'list', list, filter: filterOf(rest, place),
         ...(pageSize === undefined ? {} : { limit: whole(pageSize, 'pageSize', 1, 200, place) }),
@@ -146,7 +148,7 @@ const WAIT_MS = 1_000;
 /** The log from a point on; followed, as it grows. */
 export async function* follow(calls: Calls, given: EventOptions | undefined, place: Place): AsyncGenerator<LedgerEvent, void, undefined> {
   const known = [...FILTERS, 'follow', 'after', 'signal', 'pollMs'] as const;
-  const { follow: on = false, after: from = 0, signal, pollMs, ...rest } = options<EventOptions>(given, known, place);
+  const { follow: on = false, after: from = 0, signal, pollMs, ...rest } = named<EventOptions>(given, known, place);
   flag(on, 'follow', place);
   if (signal !== undefined && !(signal instanceof AbortSignal)) usage('signal is not an AbortSignal', 'pass the signal of an AbortController', place);
   if (calls.closed) usage('this session is closed', 'open another', place);

@@ -2,60 +2,18 @@
 
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
-import { type Approver, approverOf, type Context, contextOf } from './context.js';
+import { type Approver, approverOf, type Context } from './context.js';
 import { Contract } from './contract.js';
 import type {
   Activity, ApplyAnswer, DiffLine, Evidence, EvidenceSummary, LedgerEvent, Proposal, ProposalSummary, Proposed, QueryAudit,
   ReadAnswer, ReceiptRecord, Replay, ReplaySummary, Verified,
 } from './documents.js';
 import { calledFrom, type Place } from './error.js';
-import { type Arguments, argumentsText, exactValue, flag, isPlain, options, text, whole } from './exact.js';
+import { type Arguments, argumentsText, exactValue, flag, isPlain, named, text, whole } from './exact.js';
 import { console_, type Logger } from './handler.js';
 import { type EventOptions, follow, Listing, type ListOptions } from './lists.js';
+import { application, type ApplyOptions, type CallOptions, capabilityCall, decide, type DecideOptions, type OpenOptions, variables, who } from './requests.js';
 import { type Envelope, type EnvelopeV1, type EnvelopeV2, OwnTools, type Tool, type ToolDefinition, type ToolFunction, type ToolScope } from './tools.js';
-
-/** How a session is opened. */
-export interface OpenOptions {
-  /** The path of the ledger. Left out: `SIGNOFF_LOCAL_STORE`, the contract's, or `.signoff/ledger.db`. */
-  readonly ledger?: string;
-  /** Make the ledger, and its key, if there is none. Default: false. */
-  readonly create?: boolean;
-  /** Variables that are looked up here before they are in the process's environment: addresses, credentials, bindings. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Where errors of your own tools go; `console` if left out. */
-  readonly logger?: Logger;
-  /** For tests: time stands at `at` (RFC 3339), and ids follow from `seed`. They can be guessed then. */
-  readonly testing?: { readonly at: string; readonly seed: string };
-}
-
-/** For whom a call is made. */
-export interface CallOptions {
-  readonly context?: Context;
-}
-
-/** A decision on what was shown. */
-export interface DecideOptions {
-  /** The `proposal_hash` that was shown to whoever decides. */
-  readonly hash: string;
-  /** The `proposal_version` that was shown. */
-  readonly version: number;
-  readonly approver: Approver;
-  /** Why; at most 1000 characters. */
-  readonly reason?: string;
-}
-
-/** How to apply. */
-export interface ApplyOptions {
-  /** Rehearse on the live row and roll back. */
-  readonly dryRun?: boolean;
-  /** Who applies, for the record. */
-  readonly runner?: string;
-  /** How long nobody else may apply it meanwhile, in seconds, 15 to 3600. */
-  readonly leaseSeconds?: number;
-}
-
-const SECONDS = [15, 3_600] as const;
-const VERSIONS = [1, 4_294_967_295] as const;
 
 /**
  * An open contract and ledger: everything that the command line does, inside of your application. Made by {@link Signoff.open}.
@@ -99,9 +57,9 @@ export class Signoff implements AsyncDisposable {
    * await using so = await Signoff.open(await Contract.load('signoff.json'), { ledger: 'ledger.db', create: true });
    * ```
    */
-  static async open(config: string | Contract | null, options_: OpenOptions = {}): Promise<Signoff> {
+  static async open(config: string | Contract | null, options: OpenOptions = {}): Promise<Signoff> {
     const place = calledFrom(Signoff.open);
-    const { ledger, create, env, logger, testing } = options<OpenOptions>(options_, ['ledger', 'create', 'env', 'logger', 'testing'], place);
+    const { ledger, create, env, logger, testing } = named<OpenOptions>(options, ['ledger', 'create', 'env', 'logger', 'testing'], place);
     const source = config === null ? null : config instanceof Contract ? { text: config.text } : { path: text(config, 'config', place) };
     if (logger !== undefined && typeof logger?.error !== 'function') usage('logger has no method error', 'console, pino and the like fit', place);
     const calls = await Calls.open({
@@ -215,9 +173,9 @@ export class Signoff implements AsyncDisposable {
    * await so.cancel(id, { actor: { id: 'dana' }, reason: 'the customer paid' });
    * ```
    */
-  async cancel(id: string, options_: { readonly actor: Approver; readonly reason?: string; readonly takeOver?: boolean }): Promise<Proposal> {
+  async cancel(id: string, options: { readonly actor: Approver; readonly reason?: string; readonly takeOver?: boolean }): Promise<Proposal> {
     const place = calledFrom(Signoff.prototype.cancel);
-    const { actor, reason, takeOver } = options(options_, ['actor', 'reason', 'takeOver'], place);
+    const { actor, reason, takeOver } = named(options, ['actor', 'reason', 'takeOver'], place);
     return withDiff(await this.#calls.ask({
       call: 'cancel', proposal_id: text(id, 'id', place), actor: approverOf(actor, place),
       ...(reason === undefined ? {} : { reason: text(reason, 'reason', place) }),
@@ -385,9 +343,9 @@ export class Signoff implements AsyncDisposable {
    * await so.verifyLedger({ expect: checkpoint });
    * ```
    */
-  async verifyLedger(options_?: { readonly expect?: string }): Promise<Verified> {
+  async verifyLedger(options?: { readonly expect?: string }): Promise<Verified> {
     const place = calledFrom(Signoff.prototype.verifyLedger);
-    const { expect } = options(options_, ['expect'], place);
+    const { expect } = named(options, ['expect'], place);
     return this.#calls.ask({ call: 'verify_ledger', ...(expect === undefined ? {} : { expect: text(expect, 'expect', place) }) }, place);
   }
 
@@ -403,9 +361,9 @@ export class Signoff implements AsyncDisposable {
    *   { type: 'function', function: { name, description, parameters: inputSchema } }));
    * ```
    */
-  async tools(options_?: { readonly alias?: 'canonical' | 'openai' | 'both' }): Promise<readonly Tool[]> {
+  async tools(options?: { readonly alias?: 'canonical' | 'openai' | 'both' }): Promise<readonly Tool[]> {
     const place = calledFrom(Signoff.prototype.tools);
-    const { alias } = options(options_, ['alias'], place);
+    const { alias } = named(options, ['alias'], place);
     if (alias !== undefined && !['canonical', 'openai', 'both'].includes(alias)) usage(`alias is none of ours`, 'it is canonical, openai or both', place);
     return (await this.#calls.ask<{ tools: Tool[] }>({ call: 'tools', ...(alias === undefined ? {} : { alias }) }, place)).tools;
   }
@@ -428,9 +386,9 @@ export class Signoff implements AsyncDisposable {
   call(tool: string, args: Arguments, options: CallOptions & { readonly format: 1 }): Promise<EnvelopeV1>;
   call(tool: string, args: Arguments, options: CallOptions & { readonly format: 2 }): Promise<EnvelopeV2>;
   call(tool: string, args: Arguments, options?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope>;
-  async call(tool: string, args: Arguments, options_?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope> {
+  async call(tool: string, args: Arguments, options?: CallOptions & { readonly format?: 1 | 2 }): Promise<Envelope> {
     const place = calledFrom(Signoff.prototype.call);
-    const { context, format } = options(options_, ['context', 'format'], place);
+    const { context, format } = named(options, ['context', 'format'], place);
     const call = {
       tool: text(tool, 'tool', place), arguments: argumentsText(args, place), ...who(context, place),
       ...(format === undefined ? {} : { format: whole(format, 'format', 1, 2, place) }),
@@ -460,20 +418,27 @@ export class Signoff implements AsyncDisposable {
   async registerTool<Args = any>(definition: ToolDefinition, run: ToolFunction<Args>): Promise<void> {
     const place = calledFrom(Signoff.prototype.registerTool);
     const known = ['name', 'description', 'inputSchema', 'outputSchema', 'kind', 'scope', 'policyHint'] as const;
-    const { name, description, inputSchema, outputSchema, kind, scope, policyHint } = options<ToolDefinition>(definition, known, place);
+    const { name, description, inputSchema, outputSchema, kind, scope, policyHint } = named<ToolDefinition>(definition, known, place);
     if (typeof run !== 'function') usage('the tool has no function', 'pass it after the definition', place);
     if (!isPlain(inputSchema)) usage('inputSchema is not an object', 'it is a JSON Schema', place);
-    const named = text(name, 'name', place);
+    const tool = text(name, 'name', place);
     await this.#calls.ask({
-      call: 'register_tool', name: named, description: text(description, 'description', place), kind: text(kind, 'kind', place),
+      call: 'register_tool', name: tool, description: text(description, 'description', place), kind: text(kind, 'kind', place),
       input_schema: inputSchema, scope: Array.from(scope ?? [], (one) => text(one, 'a name of the scope', place)),
       ...(outputSchema === undefined ? {} : { output_schema: outputSchema }),
       ...(policyHint === undefined ? {} : { policy_hint: text(policyHint, 'policyHint', place) }),
     }, place);
-    this.#tools.add(named, run as ToolFunction);
+    this.#tools.add(tool, run as ToolFunction);
   }
 
-  /** What a person should know before this session is used: a sentence each. */
+  /**
+   * What a person should know before this session is used: a sentence each. Safe to abandon: it only reads.
+   *
+   * @example
+   * ```js
+   * for (const warning of await so.warnings()) console.error(warning);
+   * ```
+   */
   async warnings(): Promise<readonly string[]> {
     return this.#calls.ask({ call: 'warnings' }, calledFrom(Signoff.prototype.warnings));
   }
@@ -483,10 +448,24 @@ export class Signoff implements AsyncDisposable {
     await this.#calls.ask({ call: 'script', at, seed }, calledFrom(Signoff.prototype.script));
   }
 
+  /** Fails as it says, in a session that was opened for testing. @internal */
+  async fail(code: string, context: Readonly<Record<string, string>>): Promise<never> {
+    return this.#calls.ask({ call: 'fail', code, context }, calledFrom(Signoff.prototype.fail));
+  }
+
   /**
    * Closes the session: waits for calls that are under way, ends iterations over events, and lets go of files and connections.
    * Calls made afterwards are rejected with `USAGE`. Closing twice is closing once. A session that is forgotten instead is
    * closed when it is collected.
+   *
+   * @throws Nothing. Safe to abandon: it goes on to its end.
+   *
+   * @example
+   * ```js
+   * const so = await Signoff.open('signoff.json', { ledger: 'ledger.db', create: true });
+   * await so.close();
+   * await so.tools().catch(({ code }) => console.log(code));
+   * ```
    */
   async close(): Promise<void> {
     await this.#calls.close();
@@ -510,41 +489,6 @@ export class Signoff implements AsyncDisposable {
     };
     return Object.freeze(scope);
   }
-}
-
-function variables(env: OpenOptions['env'], place: Place): Record<string, string> {
-  const given: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env ?? {})) {
-    if (value !== undefined) given[name] = text(value, `env.${name}`, place);
-  }
-  return given;
-}
-
-function who(context: Context | undefined, place: Place): { context?: ReturnType<typeof contextOf> } {
-  return context === undefined ? {} : { context: contextOf(context, place) };
-}
-
-function capabilityCall(call: 'read' | 'propose', capability: unknown, args: unknown, given: CallOptions | undefined, place: Place): Record<string, unknown> {
-  const { context } = options<CallOptions>(given, ['context'], place);
-  return { call, capability: text(capability, 'capability', place), arguments: argumentsText(args, place), ...who(context, place) };
-}
-
-function decide(call: 'approve' | 'reject', id: unknown, given: DecideOptions, place: Place): Record<string, unknown> {
-  const { hash, version, approver, reason } = options<DecideOptions>(given, ['hash', 'version', 'approver', 'reason'], place);
-  return {
-    call, proposal_id: text(id, 'id', place), hash: text(hash, 'hash', place), version: whole(version, 'version', ...VERSIONS, place),
-    approver: approverOf(approver, place), ...(reason === undefined ? {} : { reason: text(reason, 'reason', place) }),
-  };
-}
-
-function application(id: unknown, given: ApplyOptions | undefined, resume: boolean, place: Place): Record<string, unknown> {
-  const { dryRun, runner, leaseSeconds } = options<ApplyOptions>(given, ['dryRun', 'runner', 'leaseSeconds'], place);
-  return {
-    call: 'apply', proposal_id: text(id, 'id', place), resume,
-    ...(dryRun === undefined ? {} : { dry_run: flag(dryRun, 'dryRun', place) }),
-    ...(runner === undefined ? {} : { runner: text(runner, 'runner', place) }),
-    ...(leaseSeconds === undefined ? {} : { lease_seconds: whole(leaseSeconds, 'leaseSeconds', ...SECONDS, place) }),
-  };
 }
 
 function read(answer: ReadAnswer): ReadAnswer {

@@ -4,8 +4,11 @@
 //! Nothing runs on the thread of the event loop: calls run on a runtime of our own, which lives as long as the process and
 //! keeps it no more alive than an answer that is waited for does. A promise is never rejected: what went wrong is the answer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Poll;
 
 use napi::bindgen_prelude::{Either, Env, Object, ToNapiValue};
 use napi_derive::napi;
@@ -38,7 +41,7 @@ fn closed() -> String {
     failure(error)
 }
 
-/// A promise of what `work` comes to. What panics is `or_else`.
+/// A promise of what `work` comes to. If it panics, that is `or_else`.
 fn promise<T>(
     env: &Env,
     work: impl Future<Output = T> + Send + 'static,
@@ -50,13 +53,21 @@ where
     let (deferred, promise) = env.create_deferred()?;
     let settle = move |ended: T| deferred.resolve(move |_| Ok(ended));
     match runtime() {
-        Some(runtime) => drop(runtime.spawn(async move {
-            // A task of its own: what panics ends there.
-            settle(runtime.spawn(work).await.unwrap_or_else(|_| or_else()));
-        })),
+        // One task, not one to watch another: each is a thread to be woken.
+        Some(runtime) => drop(runtime.spawn(async move { settle(caught(work).await.unwrap_or_else(or_else)) })),
         None => settle(or_else()),
     }
     Ok(promise)
+}
+
+/// What a future comes to, unless it panics.
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Where files are read.

@@ -404,8 +404,8 @@ impl Runtime {
         }
     }
 
-    /// Another change to this row was applied since, on the same version. The application's own guard is asked if it can
-    /// see that in the row; where it cannot, nothing is sent.
+    /// Another change to this row was applied since, on the same version. The application's own guard is asked if it sees
+    /// that for certain, by the row's version; where only another column tells, or nothing does, nothing is sent.
     async fn overtaken(
         &self,
         capability: &Capability,
@@ -413,7 +413,8 @@ impl Runtime {
         record: &ProposalRecord,
         mut execution: Execution,
     ) -> Result<Ended> {
-        if self.moved(capability, record).await?.is_none() {
+        let moved = self.moved(capability, record).await?;
+        if !matches!(moved, Some((Code::VersionConflict | Code::RowNotFound, _))) {
             return Ok(Ended::Released(Code::VersionConflict.into()));
         }
         execution.purpose = Purpose::Apply;

@@ -152,13 +152,18 @@ impl Runtime {
         }
     }
 
-    /// Moves a proposal to expired if its time is over; `true` if it is over.
+    /// Moves a proposal to expired if its time is over; `true` if it is over. One with an attempt whose end is not known does
+    /// not expire: it may have landed.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// `ATTEMPT_IN_FLIGHT`; those of the ledger.
     pub async fn expire(&self, proposal_id: &str) -> Result<bool> {
         let record = self.ledger.load(proposal_id).await?;
-        self.expire_if_due(&record, self.clock.now()).await
+        let due = self.expire_if_due(&record, self.clock.now()).await?;
+        if due && matches!(record.state, State::PendingWorker | State::OutcomeUnknown) {
+            return Err(Error::new(Code::AttemptInFlight).with("proposal", proposal_id));
+        }
+        Ok(due)
     }
 
     /// Moves it to expired if its time is over; true if it is over.

@@ -4,6 +4,7 @@ mod application;
 mod apply;
 mod arguments;
 mod backoff;
+mod checks;
 mod context;
 mod decide;
 mod executors;
@@ -22,6 +23,7 @@ mod view;
 mod worker;
 
 pub use apply::{Applied, ApplyOptions, Ending};
+pub use checks::check_writebacks;
 pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
 pub use executors::{HandlerCheck, check_handlers, executor_warnings};
@@ -38,7 +40,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contract::{Capability, Contract, Engine, ExecutorKind, Source};
+use crate::contract::{Capability, Contract, Engine, Source};
 use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
@@ -195,12 +197,7 @@ pub async fn check_writeback(contract: &Contract, environment: &Environment, sou
         Ok(database) => database,
         Err(error) => return Ok(vec![Check::failed("address", error.message())]),
     };
-    let direct = |capability: &&Capability| {
-        let executor = capability.executor.as_ref().and_then(|name| contract.executors.get(name));
-        capability.source == source.name
-            && !capability.patch.is_empty()
-            && executor.is_none_or(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate))
-    };
+    let direct = |capability: &&Capability| checks::is_direct(contract, source, capability);
     let mut targets: Vec<CheckTarget> = Vec::new();
     for capability in contract.capabilities.iter().filter(direct) {
         let target = &capability.target;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use signoff::ffi::{ConfigSource, Open, Session};
 use signoff::runtime::Caller;
 use signoff_tests::Workspace;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).expect("how many invoices");
@@ -23,9 +24,9 @@ fn main() {
         let words: Vec<&str> = line.split(' ').collect();
         say(&match words.as_slice() {
             ["PROPOSE", first, count] => {
-                let session = own.get_or_insert_with(|| open(&workspace));
+                let (session, runtime) = own.get_or_insert_with(|| (open(&workspace), runtime()));
                 let first: u32 = first.parse().expect("a number");
-                json!(proposing(session, first..first + count.parse::<u32>().expect("a number")))
+                json!(proposing(session, runtime, first..first + count.parse::<u32>().expect("a number")))
             }
             _ if line.trim_start().to_ascii_uppercase().starts_with("SELECT") => json!(workspace.source.rows(&line)),
             _ => {
@@ -54,9 +55,12 @@ fn open(workspace: &Workspace) -> Session {
     .expect("a session")
 }
 
-fn proposing(session: &Session, invoices: std::ops::Range<u32>) -> f64 {
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
+fn proposing(session: &Session, runtime: &Runtime, invoices: std::ops::Range<u32>) -> f64 {
     let caller = Caller::trusted("acme", "support_agent");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let begun = Instant::now();
     runtime.block_on(async {
         for invoice in invoices {
