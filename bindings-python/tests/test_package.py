@@ -101,7 +101,15 @@ def test_the_sdist_holds_what_it_is_built_from(built: Path, shop: Path) -> None:
         run(shop, sys.executable, "-m", "venv", "venv")
         python = shop / "venv" / "bin" / "python"
         maturin = Path(sys.executable).with_name("maturin")
-        command = [maturin, "build", "--quiet", "--out", shop / "dist", "-m", folder / "bindings-python" / "Cargo.toml"]
+        command: list[str | Path] = [
+            maturin,
+            "build",
+            "--quiet",
+            "--out",
+            shop / "dist",
+            "-m",
+            folder / "bindings-python" / "Cargo.toml",
+        ]
         subprocess.run(command, check=True, env={**os.environ, "CARGO_TARGET_DIR": str(shop / "target")})
         [wheel] = (shop / "dist").glob("*.whl")
         run(shop, python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", wheel)

@@ -37,7 +37,7 @@ pub use view::{AppliedView, ConflictView, ProposalView, VerifiedView, page_view}
 pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::contract::{Capability, Contract, Engine, Source};
@@ -45,7 +45,7 @@ use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
 use crate::ledger::{Ledger, ReceiptsIn};
-use crate::primitives::{Clock, IdSource, Identifier, Secret, SystemClock, SystemIds};
+use crate::primitives::{Clock, Digest, IdSource, Identifier, Secret, SystemClock, SystemIds};
 
 /// Everything a proposal's life needs: a contract, a ledger, and where time, ids and environment come from.
 ///
@@ -58,6 +58,8 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     databases: BTreeMap<String, Arc<dyn Database>>,
+    /// What each capability of the contract may do, as its digest: worked out once.
+    authorities: Arc<OnceLock<BTreeMap<String, Digest>>>,
     /// The SQLite sources that were opened, by source and variable: they keep connections between calls.
     #[cfg(feature = "sqlite")]
     files: Arc<Files>,
@@ -80,6 +82,7 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             databases: BTreeMap::new(),
+            authorities: Arc::default(),
             #[cfg(feature = "sqlite")]
             files: Arc::default(),
             #[cfg(feature = "http")]
@@ -124,6 +127,13 @@ impl Runtime {
 
     fn need_contract(&self) -> Result<&Contract> {
         self.contract().ok_or_else(|| Error::new(Code::ConfigNotFound).with("path", "this runtime"))
+    }
+
+    /// The authority digest of a capability of this contract.
+    fn authority(&self, contract: &Contract, capability: &str) -> Option<Digest> {
+        let digest = |capability: &Capability| (capability.name.clone(), contract.authority_digest(capability));
+        let known = self.authorities.get_or_init(|| contract.capabilities.iter().map(digest).collect());
+        known.get(capability).copied()
     }
 
     fn source(&self, name: &str) -> Result<&Source> {
