@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: npm-pack bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python wheel
+.PHONY: npm-pack wheel bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -50,7 +50,7 @@ test-rust: ## every Rust test, against the debug, the fault-injection and the re
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
 
 # Node: what its packages need is what their lock files say.
-NODE_MODULES := bindings-node/node_modules/.made examples/fastify-account-credit/node_modules/.made
+NODE_MODULES := $(patsubst %,%/node_modules/.made,bindings-node examples/fastify-account-credit examples/vercel-ai-sdk)
 %/node_modules/.made: %/package.json %/package-lock.json
 	cd $* && npm ci --no-fund --no-audit
 	touch $@
@@ -105,7 +105,7 @@ wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
 	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
 	cd bindings-python && "$(VENV)/bin/mypy"
 	cd bindings-python && PYRIGHT_PYTHON_IGNORE_WARNINGS=1 "$(VENV)/bin/pyright" --pythonpath "$(VENV)/bin/python"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
