@@ -101,7 +101,7 @@ WHEEL_ARGS ?=
 wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
 	rm -rf "$(TARGET)/dist"
 	CARGO="$(CARGO)" "$(VENV)/bin/maturin" build --quiet --locked $(WHEEL_ARGS) -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
-	CARGO="$(CARGO)" "$(VENV)/bin/maturin" sdist --quiet -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" sdist -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
 	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
