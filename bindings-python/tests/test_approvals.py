@@ -89,6 +89,7 @@ def test_somebody_approves_what_they_see_and_a_worker_lands_it_once(billing: Bil
     listed = dana.go("/").text
     assert all(word in listed for word in (id, "pending_review", "INV-3001", "billing_clerk"))
     shown = dana.go(f"/proposals/{id}")
+    assert "Change billing.propose_late_fee_waiver" in shown.text and "Object invoices 'INV-3001'" in shown.text
     assert "late_fee_cents 5500 0" in shown.text and "waiver_reason null 'late'" in shown.text
     assert billing.invoices() == before
     approved = dana.press("approve", reason="a good customer").text
@@ -117,32 +118,34 @@ def test_hostile_text_of_a_row_stays_text(billing: Billing, dana: Forms | Browse
     billing.rows(f"UPDATE invoices SET waiver_reason = {quoted(HOSTILE)} WHERE id = 'INV-3001'")
     billing.rows(f"INSERT INTO invoices SELECT {quoted(HOSTILE)}, 'acme', 'x', 1, 1, '', '1' FROM invoices LIMIT 1")
     proposed = propose(billing, reason=HOSTILE), propose(billing, invoice=HOSTILE)
-    clean = {
-        "html",
-        "head",
-        "title",
-        "link",
-        "body",
-        "h1",
-        "h2",
-        "div",
-        "table",
-        "tbody",
-        "tr",
-        "td",
-        "a",
-        "del",
-        "ins",
-    }
-    clean |= {"form", "input", "button"}
+    ours = set(
+        [
+            "html",
+            "head",
+            "title",
+            "link",
+            "body",
+            "h1",
+            "h2",
+            "div",
+            "table",
+            "tbody",
+            "tr",
+            "td",
+            "a",
+            "del",
+            "ins",
+            "form",
+            "input",
+            "button",
+        ]
+    )
     for path in ("/", *(f"/proposals/{id}" for id in proposed)):
         page = dana.go(path)
-        assert set(page.tags) - clean <= ({"script"} if path == "/" else set())
-        assert "owned" in page.text or path == f"/proposals/{proposed[1]}"
+        assert set(page.tags) - ours <= ({"script"} if path == "/" else set())
+        assert repr(HOSTILE) in page.text and "\\u202e" in page.text and "\u202e" not in page.text
         if isinstance(dana, Browser):
             assert dana.run("return document.title") == "Approvals"
-    detail = dana.go(f"/proposals/{proposed[0]}").text
-    assert repr(HOSTILE) in detail and "\u202e" not in detail and "\\u202e" in detail
 
 
 def test_the_list_is_live(billing: Billing, dana: Forms | Browser) -> None:

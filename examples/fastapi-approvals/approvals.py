@@ -103,7 +103,7 @@ async def proposals(who: Who) -> HTMLResponse:
     waiting = await first(200, so.proposals(tenant=who.tenant, state=State.PENDING_REVIEW))
     others = [one for one in await first(50, so.proposals(tenant=who.tenant)) if one.state != State.PENDING_REVIEW]
     links = [tag("a", one.id, href=f"/proposals/{one.id}") for one in waiting + others]
-    about = [(one.state, one.capability, one.object_id, one.principal) for one in waiting + others]
+    about = [(one.state, one.capability, shown(one.object_id), one.principal) for one in waiting + others]
     rows = [(link, *more) for link, more in zip(links, about, strict=True)]
     found = tag("div", table(*rows), id="list", data_after=sum(newest))
     return page(tag("h1", "Proposals"), found, tag("script", src="/static/live.js"))
@@ -126,7 +126,9 @@ async def proposal(one: Seen, who: Who) -> HTMLResponse:
     reason = tag("input", name="reason", placeholder="Reason", maxlength=1000)
     buttons = [tag("button", word, formaction=f"/proposals/{one.id}/{word}") for word in ("approve", "reject")]
     form = tag("form", *fields, reason, *buttons, method="post") if one.state == State.PENDING_REVIEW else ""
-    facts = [("Proposed by", one.change_set["principal"]["id"]), ("State", one.state)]
+    change, scope = one.change_set, one.change_set["scope"]
+    facts = [("Proposed by", change["principal"]["id"]), ("Change", change["action"]), ("State", one.state)]
+    facts += [("Object", f"{scope['business_object']} {shown(scope['object_id'])}")]
     facts += [("Hash", one.hash), ("Version", str(one.version))]
     diff = [(line.column, tag("del", shown(line.before)), tag("ins", shown(line.proposed))) for line in one.diff]
     decided = [(f"{one.kind} by", one.approver, one.reason or "") for one in one.decisions]

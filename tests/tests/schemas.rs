@@ -63,6 +63,7 @@ fn every_schema_is_one_and_says_whose_keys_are_whose() {
 fn contracts() -> Vec<(String, String)> {
     let mut all = vec![
         ("examples/billing".to_owned(), text("examples/billing/synapsor.runner.json")),
+        ("examples/billing/sqlite".to_owned(), text("examples/billing/sqlite/signoff.json")),
         ("demo".to_owned(), text("cli/src/demo/billing.json")),
         ("vector".to_owned(), text("tests/vectors/contracts/billing.sqlite.json")),
         ("example".to_owned(), signoff::contract::EXAMPLE.to_owned()),
