@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod apply;
 pub mod apply_all;
+pub mod audit;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
