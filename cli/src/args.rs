@@ -12,6 +12,7 @@ pub use lists::{
 use crate::commands::audit::Audit;
 use crate::commands::benchmark::Benchmark;
 use crate::commands::manual::{Completions, Man};
+use crate::commands::mcp::Mcp;
 use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
 use crate::commands::validate::Validate;
@@ -94,6 +95,8 @@ pub enum Command {
     Smoke(Smoke),
     /// Check a document of the protocol
     Validate(Validate),
+    /// Serve the contract's tools to an agent
+    Mcp(Mcp),
     /// Review the tools that an MCP server offers: what a model could do with them that it should not
     Audit(Audit),
     /// Measure what a contract costs a model
@@ -615,6 +618,7 @@ impl Arguments {
             Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
             Command::Audit(audit) => audit.json.json,
+            Command::Mcp(_) => false,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,
         };

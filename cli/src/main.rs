@@ -106,6 +106,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
+        Command::Mcp(mcp) => commands::mcp::run(global, mcp, output).await,
         Command::Audit(audit) => commands::audit::run(global.format, audit, output),
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),

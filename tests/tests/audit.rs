@@ -27,7 +27,12 @@ fn its_log_is_sarif() {
     let text = Workspace::new().run(["audit", "--example", "dangerous-db-mcp", "--format", "sarif"]).expect(0).out;
     let log: Value = serde_json::from_str(&text).unwrap();
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/sarif-schema-2.1.0.json");
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();
+    let mut schema: Value = serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();
+    // As published, the pattern of `language` is no regular expression (a bracket too many), and nothing of ours has that member.
+    for object in ["run", "toolComponent"] {
+        let language = schema.pointer_mut(&format!("/definitions/{object}/properties/language")).unwrap();
+        language.as_object_mut().unwrap().remove("pattern").unwrap();
+    }
     let validator = jsonschema::draft7::options().build(&schema).unwrap();
     let wrong: Vec<String> = validator.iter_errors(&log).map(|error| error.to_string()).collect();
     assert_eq!(wrong, [""; 0]);
@@ -51,7 +56,7 @@ fn a_list_from_a_pipe_and_hostile_text() {
     let mut command = workspace.command();
     let mut child =
         command.args(["audit", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let list = json!({ "result": { "tools": [{ "name": "run_sql\u{1b}[2J\u{202e}", "description": "x" }] } });
+    let list = json!({ "result": { "tools": [{ "name": "a\u{1b}[2J\u{202e}b", "description": "run sql" }] } });
     child.stdin.take().unwrap().write_all(list.to_string().as_bytes()).unwrap();
     let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
     assert!(out.contains("GENERIC_SQL_TOOL") && !out.contains('\u{1b}') && !out.contains('\u{202e}'), "{out}");

@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod export;
 pub mod handler;
 pub mod manual;
+pub mod mcp;
 pub mod proposals;
 pub mod propose;
 pub mod query_audit;

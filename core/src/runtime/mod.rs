@@ -18,6 +18,7 @@ mod search;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod view;
 mod worker;
 
