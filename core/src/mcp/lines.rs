@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientRequest, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
 use serde::Deserialize;
@@ -87,10 +87,12 @@ where
         write.flush().await
     }
 
-    async fn refuse(write: Arc<Mutex<Option<W>>>, id: Option<RequestId>, error: ErrorData) {
+    /// In a task of its own: a session drops `receive` when something else is to be done, and an answer must not be dropped
+    /// with it.
+    fn refuse(&self, id: Option<RequestId>, error: ErrorData) {
         let message = ServerJsonRpcMessage::Error(rmcp::model::JsonRpcError::new(id, error));
         // A client that hung up is noticed by the next read.
-        let _ = Self::put(write, message).await;
+        tokio::spawn(Self::put(Arc::clone(&self.write), message));
     }
 }
 
@@ -115,7 +117,7 @@ where
                 Read::TooLong => {
                     let error =
                         ErrorData::invalid_request(format!("a message is longer than {MAX_MESSAGE} bytes"), None);
-                    Self::refuse(Arc::clone(&self.write), None, error).await;
+                    self.refuse(None, error);
                 }
                 Read::Line(line) => {
                     if line.iter().all(u8::is_ascii_whitespace) {
@@ -123,7 +125,7 @@ where
                     }
                     match parse(&line) {
                         Ok(message) => return Some(message),
-                        Err((id, error)) => Self::refuse(Arc::clone(&self.write), id, error).await,
+                        Err((id, error)) => self.refuse(id, error),
                     }
                 }
             }
