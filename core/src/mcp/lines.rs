@@ -46,7 +46,7 @@ enum Read {
 
 impl<R, W> Lines<R, W>
 where
-    R: AsyncRead + Send + Unpin,
+    R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     /// The next line. Dropped half-way, it goes on where it was.
