@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
+.PHONY: npm-pack wheel bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -50,7 +50,7 @@ test-rust: ## every Rust test, against the debug, the fault-injection and the re
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
 
 # Node: what its packages need is what their lock files say.
-NODE_MODULES := bindings-node/node_modules/.made examples/fastify-account-credit/node_modules/.made
+NODE_MODULES := $(patsubst %,%/node_modules/.made,bindings-node examples/fastify-account-credit examples/vercel-ai-sdk)
 %/node_modules/.made: %/package.json %/package-lock.json
 	cd $* && npm ci --no-fund --no-audit
 	touch $@
@@ -63,15 +63,22 @@ bindings-node: $(NODE_MODULES)
 
 # SIGNOFF_MUTANTS makes the corpus that every language has to judge alike; SIGNOFF_BIN drives the examples as handlers.
 test-node: bindings-node
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin stage --bin workspace
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
+	cd bindings-node && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" SIGNOFF_STAGE="$(TARGET)/debug/stage" \
+		SIGNOFF_BIN="$(TARGET)/debug/signoff" npm test
+
+npm-pack: bindings-node ## the npm packages, main and platform, as tarballs
+	cd bindings-node && node scripts/pack.mjs "$(TARGET)/npm"
 
 lint-node: $(NODE_MODULES)
 	cd bindings-node && npm run -s build && npm run -s lint
 
+# What it is measured beside is built as the binding is.
 bench-node: bindings-node
-	@cd bindings-node && node bench/run.mjs
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-tests --bin workspace
+	@cd bindings-node && SIGNOFF_WORKSPACE="$(TARGET)/binding/workspace" SIGNOFF_BIN="$(TARGET)/debug/signoff" node bench/run.mjs
 
 # What its tests need, at the versions that are written down.
 PYTHON ?= python3
@@ -84,14 +91,23 @@ $(VENV)/made: bindings-python/requirements.txt
 
 fetch-python: $(VENV)/made
 
-test-python: bindings-python $(VENV)/made
-	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants
+test-python: bindings-python wheel
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin mutants --bin stage
 	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
-	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_BIN="$(TARGET)/debug/signoff" "$(VENV)/bin/python" -m pytest
+	cd bindings-python && SIGNOFF_MUTANTS="$(TARGET)/debug/mutants" SIGNOFF_STAGE="$(TARGET)/debug/stage" \
+		SIGNOFF_BIN="$(TARGET)/debug/signoff" SIGNOFF_DIST="$(TARGET)/dist" "$(VENV)/bin/python" -m pytest
+
+WHEEL_ARGS ?=
+wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
+	rm -rf "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" build --quiet --locked $(WHEEL_ARGS) -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	CARGO="$(CARGO)" "$(VENV)/bin/maturin" sdist --quiet -m bindings-python/Cargo.toml --out "$(TARGET)/dist"
+	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/ruff" check && "$(VENV)/bin/ruff" format --check
+	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
 	cd bindings-python && "$(VENV)/bin/mypy"
+	cd bindings-python && PYRIGHT_PYTHON_IGNORE_WARNINGS=1 "$(VENV)/bin/pyright" --pythonpath "$(VENV)/bin/python"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \
 		--mypy-config-file pyproject.toml --allowlist stubtest.allow
 
@@ -118,7 +134,9 @@ fmt: ## format the Rust code in place
 bench: bench-rust bench-node bench-python ## the numbers people rely on, each beside its baseline in the same run
 
 bench-python: bindings-python $(VENV)/made
+	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python --example facade
 	"$(VENV)/bin/python" bindings-python/bench/bench.py
+	SIGNOFF_FACADE_BENCH="$(TARGET)/binding/examples/facade" "$(VENV)/bin/python" bindings-python/bench/runtime.py
 
 bench-rust:
 	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench

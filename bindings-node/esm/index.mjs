@@ -1,4 +1,5 @@
 // One implementation for both module systems, so that a class is the same class in both.
 export {
-  Applied, applied, Conflict, createWritebackHandler, Job, LockedJob, receiptsDdl, Refused, sign, SignoffError, verify,
+  Applied, applied, Conflict, Contract, createWritebackHandler, Job, Listing, LockedJob, receiptsDdl, Refused, sign, Signoff, SignoffError,
+  verify,
 } from '../dist/index.js';

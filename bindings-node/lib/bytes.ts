@@ -2,6 +2,7 @@
 
 import { types } from 'node:util';
 
+import type { Place } from './error.js';
 import { crossing, type Lines, native, type NativeSecrets } from './native.js';
 
 /**
@@ -14,7 +15,7 @@ export type HeadersLike =
   | readonly string[];
 
 /** Throws `USAGE`. */
-export function usage(problem: string, hint: string, from: Function): never {
+export function usage(problem: string, hint: string, from: Function | Place): never {
   return crossing(() => native.usage(problem, hint), from);
 }
 

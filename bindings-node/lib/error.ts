@@ -9,8 +9,25 @@ export interface ErrorForm {
   context: Record<string, string>;
 }
 
+/** Where a call was made. What it comes to is known later, when its caller stands on no stack any more. */
+export interface Place {
+  readonly stack: string;
+}
+
+/** The place of the caller of `from`. Its text is only made if somebody looks at it. */
+export function calledFrom(from: Function): Place {
+  const place = {};
+  Error.captureStackTrace(place, from);
+  return place as Place;
+}
+
+function frames({ stack }: Place): string {
+  const first = stack.indexOf('\n    at ');
+  return first === -1 ? '' : stack.slice(first);
+}
+
 /**
- * What everything of this package throws.
+ * What everything of this package throws, and what its promises are rejected with.
  *
  * @example
  * ```ts
@@ -33,13 +50,14 @@ export class SignoffError extends Error {
   readonly help: string | undefined;
 
   /** @internal */
-  constructor(form: ErrorForm, from?: Function, cause?: unknown) {
+  constructor(form: ErrorForm, from?: Function | Place, cause?: unknown) {
     super(form.message, cause === undefined ? undefined : { cause });
     this.code = form.code;
     this.retryable = form.retryable;
     this.context = form.context;
     this.help = form.help;
-    if (from) Error.captureStackTrace(this, from);
+    if (typeof from === 'function') Error.captureStackTrace(this, from);
+    else if (from) Object.defineProperty(this, 'stack', { value: `SignoffError: ${form.message}${frames(from)}`, configurable: true, writable: true });
   }
 
   static {

@@ -221,7 +221,7 @@ function response(form: { status: number; headers: [string, string][]; body: str
 }
 
 /** What `console` prints reads better with the message first. */
-const console_: Logger = {
+export const console_: Logger = {
   error: (fields, message) => console.error(message, fields),
   warn: (fields, message) => console.warn(message, fields),
 };

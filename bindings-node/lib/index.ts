@@ -1,3 +1,20 @@
+// The runtime inside of an application.
+export { Contract } from './contract.js';
+export type { ContractMode, Diagnostic } from './contract.js';
+export type { Approver, Context } from './context.js';
+export type {
+  Activity, ApplyAnswer, ApplyStatus, ChangeSet, Decision, DecisionWord, DiffLine, EventRecord, Evidence, EvidenceSummary,
+  ExecutionReceipt, Kind, LedgerEvent, Proposal, ProposalState, ProposalSummary, Proposed, QueryAudit, ReadAnswer, ReceiptRecord,
+  ReceiptStatus, Replay, ReplaySummary, RowValue, Standing, Timestamp, Verified,
+} from './documents.js';
+export type { Arguments, Exact } from './exact.js';
+export { Listing } from './lists.js';
+export type { EventOptions, Filter, ListOptions, Page } from './lists.js';
+export type { ApplyOptions, CallOptions, DecideOptions, OpenOptions } from './requests.js';
+export { Signoff } from './signoff.js';
+export type { Envelope, EnvelopeV1, EnvelopeV2, Schema, Tool, ToolDefinition, ToolFunction, ToolScope } from './tools.js';
+
+// The handler of an application's own endpoint, and the error of both.
 export type { HeadersLike } from './bytes.js';
 export type { SignoffCode } from './codes.js';
 export type { Database, Failure, Ran, Session } from './database.js';

@@ -1,13 +1,15 @@
 //! The native half of the npm package `signoff`. It translates and decides nothing: JSON text and bytes cross, each
-//! function is one call of `signoff::handler`, and what is idiomatic in JavaScript is written in `../lib`.
+//! function is one call of `signoff::handler` or `signoff::ffi`, and what is idiomatic in JavaScript is written in `../lib`.
 //!
 //! An error crosses as a thrown `Error` whose `code` is `SIGNOFF` and whose message is the JSON of ours; the TypeScript
 //! half throws it anew as a `SignoffError`, with a stack that begins at the caller. A panic crosses as an `Error`, too.
+//! Promises of sessions resolve to an answer in any case: see `session.rs`.
 
 // In a test build napi registers nothing, and all of this would be dead code.
 #![cfg(not(test))]
 
 mod handler;
+mod session;
 mod signature;
 
 use std::time::Duration;

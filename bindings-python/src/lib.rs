@@ -4,9 +4,13 @@
 mod convert;
 mod errors;
 mod guard;
+mod session;
+
+use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use signoff::ffi::{self, ConfigSource};
 use signoff::guard::{Dialect, ReceiptTable};
 use signoff::handler::{self, MAX_BODY, Policy, SigningSecrets};
 use signoff::primitives::Secret;
@@ -82,6 +86,30 @@ fn invalid<'py>(py: Python<'py>, at: &str, problem: &str) -> PyResult<Bound<'py,
     errors::exception(py, &Error::new(Code::HandlerConfigInvalid).with("at", at).with("problem", problem))
 }
 
+/// What is to be said of a contract: the JSON of an answer.
+#[pyfunction]
+fn check_contract(py: Python<'_>, path: Option<String>, text: Option<String>) -> PyResult<String> {
+    let source = match (path, text) {
+        (Some(path), None) => ConfigSource::Path(path),
+        (None, Some(text)) => ConfigSource::Text(text),
+        _ => return Err(usage(py, "a contract is a path or a text", "give one of them")),
+    };
+    Ok(py.detach(|| ffi::check_contract(&source).to_json()))
+}
+
+/// The error of a call that only this language can see to be wrong.
+#[pyfunction]
+fn misuse<'py>(py: Python<'py>, problem: &str, hint: &str) -> PyResult<Bound<'py, PyAny>> {
+    errors::exception(py, &Error::new(Code::Usage).with("problem", problem).with("hint", hint))
+}
+
+/// What a server answers with this error.
+#[pyfunction]
+fn error_response<'py>(py: Python<'py>, code: &str, context: BTreeMap<String, String>) -> PyResult<Bound<'py, PyAny>> {
+    let error = Error::retold(Code::parse(code).unwrap_or(Code::Internal), &context);
+    convert::response(py, &handler::Response::error(&error))
+}
+
 fn usage(py: Python<'_>, problem: &str, hint: &str) -> PyErr {
     errors::raise(py, &Error::new(Code::Usage).with("problem", problem).with("hint", hint))
 }
@@ -96,6 +124,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<guard::Handler>()?;
     module.add_class::<guard::Guard>()?;
+    module.add_class::<session::Session>()?;
+    module.add_function(wrap_pyfunction!(check_contract, module)?)?;
+    module.add_function(wrap_pyfunction!(error_response, module)?)?;
+    module.add_function(wrap_pyfunction!(misuse, module)?)?;
     module.add_function(wrap_pyfunction!(verify, module)?)?;
     module.add_function(wrap_pyfunction!(sign, module)?)?;
     module.add_function(wrap_pyfunction!(receipts_ddl, module)?)?;

@@ -83,7 +83,7 @@ pub enum Command {
     Events(Events),
     /// Verify, measure and tidy the ledger
     Store(Store),
-    /// See whether the applications that carry changes out are there
+    /// See whether changes could be carried out: by the applications, by direct SQL
     Doctor(Doctor),
     /// Prepare a source for writeback
     Writeback(Writeback),
@@ -538,10 +538,17 @@ pub struct WritebackRebind {
 }
 
 #[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = true, args = ["check_handlers", "check_writeback"])]
 pub struct Doctor {
     /// Ask the contract's handlers whether they are there, with OPTIONS; nothing is asked of them
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub check_handlers: bool,
+    /// Try whether changes could be applied by direct SQL: logins, receipts table, columns; nothing is left behind
+    #[arg(long)]
+    pub check_writeback: bool,
+    /// With --check-writeback: one login for reads and writes is a warning
+    #[arg(long, requires = "check_writeback")]
+    pub allow_shared_credential: bool,
     #[command(flatten)]
     pub json: JsonFlag,
 }

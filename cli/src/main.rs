@@ -113,7 +113,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),
         Command::Completions(shell) => commands::manual::completions(shell),
         Command::Man(man) => commands::manual::man(man, output),
-        Command::Doctor(_) => commands::doctor::run(global, output).await,
+        Command::Doctor(doctor) => commands::doctor::run(global, doctor, output).await,
         Command::Writeback(writeback) => commands::writeback::run(global, writeback, output).await,
     }
 }

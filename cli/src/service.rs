@@ -1,6 +1,9 @@
 //! What a command needs that runs for long: an orderly end, and lines for a log.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -85,6 +88,51 @@ impl Level {
 pub struct Log {
     bar: Option<ProgressBar>,
     secrets: Vec<String>,
+    lines: Option<Lines>,
+}
+
+/// Lines on their way to standard error. Whoever reads it may be slow, or have stopped: a thread waits for them, and not
+/// the transactions that this one is in the middle of.
+struct Lines {
+    sender: Option<SyncSender<String>>,
+    thread: Option<JoinHandle<()>>,
+    lost: AtomicU64,
+}
+
+impl Lines {
+    /// Lines that wait at most.
+    const AT_MOST: usize = 16_384;
+
+    fn start() -> Option<Self> {
+        let (sender, receiver) = sync_channel::<String>(Self::AT_MOST);
+        let write = move || receiver.iter().for_each(|line| drop(writeln!(std::io::stderr(), "{line}")));
+        let thread = std::thread::Builder::new().name("signoff-log".to_owned()).spawn(write).ok()?;
+        Some(Self { sender: Some(sender), thread: Some(thread), lost: AtomicU64::new(0) })
+    }
+
+    fn send(&self, line: String) {
+        let Some(sender) = &self.sender else { return };
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let told = json!({ "level": "warn", "message": "lines of this log were lost", "meta": { "lines": lost } });
+            if sender.try_send(told.to_string()).is_ok() {
+                self.lost.fetch_sub(lost, Ordering::Relaxed);
+            }
+        }
+        if sender.try_send(line).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // What was said is written before the process ends.
+        self.sender.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Log {
@@ -97,7 +145,8 @@ impl Log {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, secrets: Vec::new() }
+        let lines = if bar.is_none() { Lines::start() } else { None };
+        Self { bar, secrets: Vec::new(), lines }
     }
 
     /// Values that are never written, whatever they look like.
@@ -113,9 +162,10 @@ impl Log {
     pub fn write(&self, level: Level, message: &str, meta: Value) {
         let line = redacted(json!({ "level": level.as_str(), "message": message, "meta": meta }), &self.secrets);
         match &self.bar {
-            None => {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
+            None => match &self.lines {
+                Some(lines) => lines.send(line.to_string()),
+                None => drop(writeln!(std::io::stderr(), "{line}")),
+            },
             Some(bar) if level != Level::Info => {
                 bar.println(format!("{}: {message} {}", level.as_str(), line.get("meta").unwrap_or(&Value::Null)))
             }

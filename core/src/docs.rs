@@ -8,3 +8,12 @@ pub mod contract {}
 
 #[doc = include_str!("../docs/diagnostics.md")]
 pub mod diagnostics {}
+
+#[doc = include_str!("../docs/embedding.md")]
+pub mod embedding {}
+
+#[doc = include_str!("../docs/node.md")]
+pub mod node {}
+
+#[doc = include_str!("../docs/python.md")]
+pub mod python {}

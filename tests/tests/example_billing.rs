@@ -48,11 +48,48 @@ fn failed(ran: &Ran) -> Vec<String> {
     checks.iter().filter(|check| check["ok"] == false).map(told).collect()
 }
 
+/// Each check of `doctor`, with its level.
+fn levels(ran: &Ran) -> Vec<String> {
+    let checks = ran.json()["checks"].as_array().unwrap().clone();
+    checks
+        .iter()
+        .map(|check| format!("{} {}", check["level"].as_str().unwrap(), check["name"].as_str().unwrap()))
+        .collect()
+}
+
+/// One login for both, none at all, and nothing to write to.
+fn the_doctor_of_writebacks_looks_at_logins(Example { shop, folder }: &Example) {
+    let (reader, writer) = (shop.address("billing_reader", shop.name()), shop.address("billing_writer", shop.name()));
+    let doctor = |write: Option<&str>, more: &[&str]| -> Ran {
+        let mut command = Command::new(binary("SIGNOFF_BIN", "debug/signoff"));
+        command
+            .args(["--format", "json", "doctor", "--check-writeback"])
+            .args(more)
+            .current_dir(folder.path())
+            .env_clear();
+        command.env("BILLING_APP_READ_URL", &reader).envs(write.map(|write| ("BILLING_APP_WRITE_URL", write)));
+        command.output().unwrap().into()
+    };
+    let has = |ran: &Ran, check: &str| levels(ran).contains(&check.to_owned());
+    let shared = doctor(Some(&reader), &[]).expect(1);
+    assert!(has(&shared, "fail source:billing_db:credential-separation"), "{}", shared.out);
+    let allowed = doctor(Some(&reader), &["--allow-shared-credential"]).expect(1);
+    assert!(has(&allowed, "warn source:billing_db:credential-separation"), "{}", allowed.out);
+    // What reads may not write.
+    assert!(has(&allowed, &format!("fail capability:{WAIVE}:writeback-target-probe")), "{}", allowed.out);
+    let apart = doctor(Some(&writer), &[]).expect(1);
+    assert!(has(&apart, "pass source:billing_db:credential-separation"), "{}", apart.out);
+    assert!(has(&apart, "fail source:billing_db:receipt-table-probe"), "{}", apart.out);
+    assert_eq!(levels(&doctor(None, &[]).expect(1)), ["fail source:billing_db:write-url-env"]);
+    assert_eq!(shop.one("SELECT count(*) FROM pg_class WHERE relname = 'synapsor_writeback_receipts'"), "0");
+}
+
 #[test]
 fn the_script_of_v1_in_its_order() {
     let Some(shop) = Shop::bare(&format!("{SCHEMA}{SEED}{ROLES}{EFFECTS}")) else { return };
     let example = Example { shop, folder: tempfile::tempdir().unwrap() };
     example.file("synapsor.runner.json", CONTRACT);
+    the_doctor_of_writebacks_looks_at_logins(&example);
     let printed = example.signoff(&["writeback", "migration", "--engine", "postgres"]).expect(0);
     let doctor = ["--format", "json", "writeback", "doctor", "--check-db"];
     assert_eq!(failed(&example.signoff(&doctor).expect(1)), ["receipts-table"]);
@@ -61,6 +98,12 @@ fn the_script_of_v1_in_its_order() {
     let role = ["writeback", "grants", "--engine", "postgres", "--writer-role", "billing_writer"];
     example.shop.sql(&example.signoff(&role).expect(0).out);
     assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());
+    let all = ["--format", "json", "doctor", "--check-writeback"];
+    let names = ["write-url-env", "credential-separation", "writeback-probe", "receipt-table-probe"]
+        .map(|what| format!("pass source:billing_db:{what}"));
+    let target = format!("capability:{WAIVE}:writeback-target-probe");
+    let healthy = [&names[..], &[format!("pass {target}")]].concat();
+    assert_eq!(levels(&example.signoff(&all).expect(0)), healthy);
     for (broken, mended, found) in [
         (
             "REVOKE UPDATE (waiver_reason) ON invoices FROM billing_writer",
@@ -95,6 +138,14 @@ fn the_script_of_v1_in_its_order() {
     ] {
         example.shop.sql(broken);
         assert_eq!(failed(&example.signoff(&doctor).expect(1)), [found]);
+        let told = levels(&example.signoff(&all).expect(1));
+        let which = match found.split([':', ' ', '-']).next().unwrap() {
+            "target" => target.as_str(),
+            "receipts" => "source:billing_db:receipt-table-probe",
+            _ => "source:billing_db:writeback-probe",
+        };
+        let wrong: Vec<&String> = told.iter().filter(|check| check.starts_with("fail")).collect();
+        assert_eq!(wrong, [&format!("fail {which}")]);
         example.shop.sql(mended);
     }
     assert!(failed(&example.signoff(&doctor).expect(0)).is_empty());

@@ -145,6 +145,7 @@ fn two_workers_on_one_ledger_make_each_effect_once(engine: Engine) {
     let workspace = Workspace::with_invoices_on(engine, jobs);
     approve_all(&workspace, 1..=jobs);
     let begun = std::time::Instant::now();
+    let mut ended = 0;
     // A busy source may leave something for another pass: 1 and 5 say so.
     for pass in 1.. {
         let workers: Vec<Child> = (1..=2)
@@ -160,10 +161,14 @@ fn two_workers_on_one_ledger_make_each_effect_once(engine: Engine) {
             for line in log.lines() {
                 let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not a line of JSON: {line}"));
                 assert!(line["level"].is_string() && line["message"].is_string() && line["meta"].is_object(), "{line}");
+                if line["level"] != "info" {
+                    eprintln!("{line}");
+                }
             }
             assert!(matches!(output.status.code(), Some(0 | 1 | 5)), "{log}");
             left |= !output.status.success();
             let said: Value = serde_json::from_slice(&output.stdout).expect("an answer");
+            ended += said["ended"].as_u64().expect("a number");
             eprintln!("{jobs} jobs on {engine:?}, pass {pass}, {:.1?}: {said}", begun.elapsed());
         }
         if !left {
@@ -171,6 +176,8 @@ fn two_workers_on_one_ledger_make_each_effect_once(engine: Engine) {
         }
         assert!(pass < 10, "it does not come to an end");
     }
+    // What one of them did, the other does not count.
+    assert_eq!(ended, u64::from(jobs));
     let number = |sql: &str| workspace.ask(sql);
     assert_eq!(number("SELECT count(*) FROM effects"), i64::from(jobs));
     assert_eq!(number("SELECT count(*) FROM executions"), i64::from(jobs));
@@ -495,6 +502,24 @@ fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
     let resumed = workspace.json(["apply", &id, "--resume"]).expect(0).json();
     assert_eq!((resumed["status"].as_str(), workspace.effects("INV-1")), (Some("applied"), 1));
     verify(&workspace);
+}
+
+/// A pipe holds a few hundred lines. Were it waited for, changes would stand still in the middle of their transactions.
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_change() {
+    const JOBS: u32 = 300;
+    let workspace = Workspace::with_invoices(JOBS);
+    approve_all(&workspace, 1..=JOBS);
+    let worker = workspace.start(["worker", "run", "--once"]);
+    let begun = std::time::Instant::now();
+    while workspace.ask("SELECT count(*) FROM effects") < i64::from(JOBS) {
+        assert!(begun.elapsed() < Duration::from_secs(180), "it waits for a reader");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = worker.wait_with_output().expect("it ends");
+    let lines = String::from_utf8_lossy(&output.stderr).lines().count();
+    assert!(output.status.success() && output.stderr.len() > 1 << 16);
+    assert_eq!(lines, 2 * JOBS as usize + 2, "each begun and ended, and the worker itself");
 }
 
 /// With real clocks: fifteen seconds are the shortest lease, and what this test lasts.

@@ -2,8 +2,8 @@
 import Fastify from 'fastify';
 import { Pool, type PoolClient } from 'pg';
 import {
-  applied, Conflict, createWritebackHandler, type Database, type Job, type LockedJob, receiptsDdl, Refused, sign, type SignoffCode,
-  SignoffError, verify, type WritebackHandler,
+  applied, type ApplyStatus, Conflict, Contract, createWritebackHandler, type Database, type DiffLine, type EnvelopeV1, type EnvelopeV2, type Job, type LockedJob, type ProposalState, type ProposalSummary, receiptsDdl, Refused, type RowValue, sign, Signoff, type SignoffCode,
+  SignoffError, type Tool, verify, type WritebackHandler,
 } from 'signoff';
 import { writebacks } from 'signoff/fastify';
 import { pgDatabase } from 'signoff/pg';
@@ -62,6 +62,55 @@ app.register(writebacks, { handler, path: '/writebacks', healthz: false, prefix:
 // @ts-expect-error a handler is needed
 app.register(writebacks, { path: '/' });
 const { status }: { status: number } = await handler.handle({ method: 'POST', headers: ['a', 'b'], body, logger: app.log });
+
+const contract: Contract = await Contract.load('signoff.json');
+const problems: readonly string[] = contract.diagnostics.map(({ code, line }) => `${code} ${line}`);
+await using so = await Signoff.open(contract, { ledger: 'ledger.db', create: true, env: process.env, logger: console });
+const context = { tenant: 'acme', principal: 'bot', roles: ['support'] } as const;
+const { data } = await so.read('billing.inspect_invoice', { invoice_id: 'INV-1', many: [1, 2n, null, { deep: true }] }, { context });
+const fee: RowValue | undefined = data['late_fee_cents'];
+const proposed = await so.propose('billing.propose', '{}', { context });
+const state: ProposalState = proposed.state;
+const diff: readonly DiffLine[] = proposed.diff;
+const seen = { hash: proposed.proposal_hash, version: proposed.proposal_version, approver: { id: 'dana', roles: ['billing_lead'] } };
+await so.approve(proposed.proposal_id, seen);
+await so.reject(proposed.proposal_id, { ...seen, reason: 'no' });
+const how: ApplyStatus = (await so.apply(proposed.proposal_id, { dryRun: true, runner: 'web', leaseSeconds: 60 })).status;
+for await (const one of so.proposals({ state: 'pending_review', pageSize: 50, from: new Date() })) {
+  const summary: ProposalSummary = one;
+  void summary;
+}
+for await (const { seq, kind } of so.events({ follow: true, after: 3, signal: AbortSignal.timeout(1) })) void [seq satisfies number, kind satisfies string];
+const bundle: string = (await so.evidence('ev_1')).id;
+const bundles: AsyncIterable<{ evidence_id: string }> = so.evidence({ tenant: 'acme' });
+const two: EnvelopeV2 = await so.call('t', {}, { format: 2 });
+const one: EnvelopeV1 = await so.call('t', {}, { format: 1 });
+const tools: readonly Tool[] = await so.tools({ alias: 'openai' });
+const schema = { type: 'object' };
+await so.registerTool({ name: 'a', description: 'b', inputSchema: schema, kind: 'read', policyHint: 'auto' }, async (args: { n: string }, scope) => {
+  // @ts-expect-error a tool neither decides nor applies
+  void scope.apply;
+  return { n: (await scope.read('x', { n: args.n })).data };
+});
+// @ts-expect-error the hash that was shown is needed
+await so.approve('wrp_1', { version: 1, approver: { id: 'dana' } });
+// @ts-expect-error the version that was shown is needed
+await so.approve('wrp_1', { hash: 'x', approver: { id: 'dana' } });
+// @ts-expect-error a rejection has a reason
+await so.reject('wrp_1', seen);
+// @ts-expect-error no such state
+so.proposals({ state: 'open' });
+// @ts-expect-error a Date is no argument
+so.propose('x', { at: new Date() });
+// @ts-expect-error who asks has a principal
+so.read('x', {}, { context: { tenant: 'acme' } });
+// @ts-expect-error nothing of an answer is written
+proposed.state = 'applied';
+// @ts-expect-error a session is opened
+new Signoff();
+// @ts-expect-error no such ending
+if (how === 'aplied') throw how;
+void [problems, fee, state, diff, bundle, bundles, two, one, tools];
 
 try {
   verify(body, headers, 'secret');

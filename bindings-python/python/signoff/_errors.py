@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import _native
+
 
 @dataclass(frozen=True)
 class Response:
@@ -20,6 +22,8 @@ class Response:
         ...     error.response.status
         401
     """
+
+    __module__ = "signoff"
 
     status: int
     """The status code."""
@@ -53,6 +57,8 @@ class SignoffError(Exception):
         ('SECRET_UNUSABLE', False, 'signing secret')
     """
 
+    __module__ = "signoff"
+
     code: str
     """The stable code, such as `INVALID_SIGNATURE`; `schemas/errors.json` lists them all."""
     message: str
@@ -63,8 +69,6 @@ class SignoffError(Exception):
     """True if the same call may succeed later without anybody changing anything."""
     context: Mapping[str, str]
     """The values that the message speaks of."""
-    response: Response
-    """What a server answers."""
 
     def __init__(
         self,
@@ -73,16 +77,33 @@ class SignoffError(Exception):
         help: str | None,
         retryable: bool,
         context: Mapping[str, str],
-        response: Response,
+        response: Response | None = None,
     ) -> None:
         """Made by the package; not for you to call."""
+        # What it pickles by.
         super().__init__(code, message, help, retryable, context, response)
         self.code = code
         self.message = message
         self.help = help
         self.retryable = retryable
         self.context = context
-        self.response = response
+        self._response = response
+
+    @property
+    def response(self) -> Response:
+        """What a server of a handler answers.
+
+        Example:
+            >>> import signoff
+            >>> try:
+            ...     signoff.sign(b"{}", [], key="k")
+            ... except signoff.SignoffError as error:
+            ...     error.response.status, error.response.json()["status"]
+            (500, 'failed')
+        """
+        if self._response is None:
+            self._response = _native.error_response(self.code, dict(self.context))
+        return self._response
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

@@ -55,6 +55,8 @@ class WritebackHandler:
         ...     return signoff.Applied(rows=1)
     """
 
+    __module__ = "signoff"
+
     def __init__(
         self,
         *,

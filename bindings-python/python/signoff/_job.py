@@ -76,7 +76,7 @@ class Job:
     """When it was issued, if the body says so: RFC 3339 in UTC, with all its digits."""
     dry_run: bool
     """True if nothing shall be written."""
-    row: Mapping[str, Scalar] = field(default_factory=dict)
+    row: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
     """The row as it is locked: key, tenant, version and the compared columns. Empty unless an action's function has it."""
 
     def _with_row(self, row: Mapping[str, Scalar]) -> Job:
@@ -87,3 +87,7 @@ class Job:
     def __repr__(self) -> str:
         """Names, and no values of a row: they have no place in a log."""
         return f"<Job {self.job_id}: {self.action} on {self.target.table}, key {self.idempotency_key}>"
+
+
+# Tracebacks and reprs name what authors import.
+Job.__module__ = Target.__module__ = ColumnValue.__module__ = "signoff"

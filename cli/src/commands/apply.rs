@@ -52,7 +52,7 @@ fn tell(applied: &Applied, app_owned: bool, mutated: bool, output: &mut Output) 
             output.line(format!("* affected rows: {}", receipt.map_or(0, |receipt| receipt.receipt.rows_affected)));
         }
         Ending::AlreadyApplied if app_owned => {
-            output.line("App-owned writeback already applied: nothing was written again.");
+            output.line("App-owned writeback already applied. Nothing was written again.");
         }
         Ending::Conflict if app_owned => {
             output.line(format!("App-owned writeback found a conflict: {}. Nothing was written.", code(receipt)));
@@ -74,7 +74,7 @@ fn tell(applied: &Applied, app_owned: bool, mutated: bool, output: &mut Output) 
                 output.warn("the version column did not move: other writers cannot see this change by it; let a trigger move it");
             }
         }
-        Ending::AlreadyApplied => output.line("Guarded writeback already applied: nothing was written again."),
+        Ending::AlreadyApplied => output.line("Guarded writeback already applied. Nothing was written again."),
         Ending::Conflict => {
             let code =
                 receipt.and_then(|receipt| receipt.receipt.safe_error_code.as_deref()).unwrap_or("VERSION_CONFLICT");

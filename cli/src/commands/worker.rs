@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use signoff::error::Exit;
 use signoff::runtime::{Applied, Next, Report, Worker, WorkerOptions};
-use signoff::{Error, Result};
+use signoff::{Code, Error, Result};
 
 use crate::args::{Global, JsonFlag};
 use crate::output::Output;
@@ -105,6 +105,8 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
                 _ => {}
             }
             match &**result {
+                // It ended before this worker came to it.
+                Ok(_) if *next == Next::Elsewhere => (Level::Info, "another worker has it", meta),
                 Ok(applied) => {
                     put("attempt", json!(applied.record.standing.attempt));
                     put("code", code(applied));
@@ -114,9 +116,14 @@ fn entry(report: &Report) -> (Level, &'static str, Value) {
                 Err(error) => {
                     put("code", json!(error.code()));
                     put("detail", json!(error.message()));
-                    let level = if *next == Next::Parked { Level::Error } else { Level::Warn };
-                    let elsewhere = *next == Next::Elsewhere;
-                    (level, if elsewhere { "another worker has it" } else { "not applied" }, meta)
+                    match next {
+                        Next::Elsewhere if error.code() == Code::AttemptInFlight => {
+                            (Level::Info, "another worker has it", meta)
+                        }
+                        Next::Elsewhere => (Level::Warn, "another worker has it", meta),
+                        Next::Parked => (Level::Error, "not applied", meta),
+                        _ => (Level::Warn, "not applied", meta),
+                    }
                 }
             }
         }

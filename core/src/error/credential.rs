@@ -4,6 +4,10 @@
 /// well-known kind of key. Prose such as `Bearer bonds please` is not one.
 #[must_use]
 pub fn looks_secret(value: &str) -> bool {
+    has_a_mark(value) && fits_a_pattern(value)
+}
+
+fn fits_a_pattern(value: &str) -> bool {
     use regex_lite::Regex;
     use std::sync::LazyLock;
 
@@ -25,6 +29,17 @@ pub fn looks_secret(value: &str) -> bool {
     let matches =
         |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_none_or(|regex| regex.is_match(text));
     matches(&ANYWHERE, value) || matches(&KEY, value) || matches(&WHOLE, value.trim())
+}
+
+/// Every credential has one of these, and few other texts do: most are told apart without a pattern.
+fn has_a_mark(value: &str) -> bool {
+    const MARKS: [&str; 15] = [
+        "://", "-----", "eyJ", "syn_wbr_", "whsec_", "whsk_", "_live_", "_test_", "gho_", "ghp_", "ghu_", "ghs_",
+        "ghr_", "xox", "AKIA",
+    ];
+    const BEARER: &[u8] = b"bearer";
+    MARKS.iter().any(|mark| value.contains(mark))
+        || value.as_bytes().windows(BEARER.len()).any(|part| part.eq_ignore_ascii_case(BEARER))
 }
 
 #[cfg(test)]
@@ -62,6 +77,43 @@ mod tests {
             "5500",
         ] {
             assert!(!looks_secret(prose), "{prose}");
+        }
+    }
+
+    /// Every form of every pattern, and every text one character away from it.
+    #[test]
+    fn what_fits_a_pattern_has_a_mark() {
+        let forms = [
+            "AMQPS://x",
+            "redis://x",
+            "a+b://u:p@",
+            "-----begin private KEY-----",
+            "BEARER \t+a1aaaaaaaaaaaaaaa",
+            "eyJaaaaaaaa.bbbbbbbb.",
+            "syn_wbr_x",
+            "whsec_aaaaaaaaaaaaaaaa",
+            "whsk_aaaaaaaaaaaaaaaa",
+            "sk_live_aaaaaaaa",
+            "rk_test_aaaaaaaa",
+            "pk_live_aaaaaaaa",
+            "gho_aaaaaaaaaaaaaaaaaaaa",
+            "ghp_aaaaaaaaaaaaaaaaaaaa",
+            "ghu_aaaaaaaaaaaaaaaaaaaa",
+            "ghs_aaaaaaaaaaaaaaaaaaaa",
+            "ghr_aaaaaaaaaaaaaaaaaaaa",
+            "xoxb-aaaaaaaaaa",
+            "AKIAAAAAAAAAAAAAAAAA",
+            "bearer aaaaaaaaaaaaaaaa",
+        ];
+        for form in forms {
+            assert!(looks_secret(form), "{form}");
+            for at in 0..form.len() {
+                for new in ["", "a", "K", "_", "1", " ", "é", "/"] {
+                    let (before, after) = form.split_at(at);
+                    let text = [before, new, after.get(1..).unwrap_or_default()].concat();
+                    assert!(has_a_mark(&text) || !fits_a_pattern(&text), "{text}");
+                }
+            }
         }
     }
 }

@@ -118,7 +118,8 @@ impl Error {
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             out.push_str(before);
-            let Some((name, tail)) = after.split_once('}') else {
+            // Help shows JSON, too, and a brace of that is only a brace.
+            let Some((name, tail)) = after.split_once('}').filter(|(name, _)| is_name(name)) else {
                 out.push('{');
                 rest = after;
                 continue;
@@ -129,6 +130,10 @@ impl Error {
         out.push_str(rest);
         out
     }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 impl From<Code> for Error {
@@ -178,6 +183,12 @@ impl Serialize for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_help_may_show_json() {
+        let help = Error::new(Code::VersionIsNull).help().unwrap();
+        assert!(help.contains(r#"{"weak_guard_ack": true}"#), "{help}");
+    }
 
     #[test]
     fn context_is_printable_in_the_message_and_verbatim_in_the_field() {

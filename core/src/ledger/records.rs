@@ -208,6 +208,16 @@ pub struct Advanced {
     pub state: State,
     /// For a claim: another proposal that was applied on the same row version after this one was made.
     pub overtaken_by: Option<String>,
+    /// Its event, as it stands in the chain.
+    pub event: EventRecord,
+    /// The proposal's moving part.
+    pub standing: Standing,
+    /// The decision made with it.
+    pub decision: Option<Decision>,
+    /// The job issued with it.
+    pub job: Option<WritebackJob>,
+    /// The receipt recorded with it.
+    pub receipt: Option<ReceiptRecord>,
 }
 
 /// A proposal that may have something left to be carried out. It is not verified: whoever acts on it loads it first.
@@ -269,6 +279,17 @@ impl ProposalRecord {
     #[must_use]
     pub fn required_role(&self) -> Option<&str> {
         self.change_set.approval.required_role.as_deref()
+    }
+
+    /// The same after a step that was taken from here: what loading it again would tell, if nothing has moved it since.
+    pub(crate) fn follow(&mut self, step: Advanced) {
+        self.state = step.state;
+        self.last_seq = step.seq;
+        self.standing = step.standing;
+        self.events.push(step.event);
+        self.decisions.extend(step.decision);
+        self.jobs.extend(step.job);
+        self.receipts.extend(step.receipt);
     }
 
     /// The approval that stands, if one does.

@@ -1,7 +1,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -64,11 +63,11 @@ impl Digest {
     }
 }
 
-/// The digest of a JSON value's canonical bytes (RFC 8785).
+/// The digest of the canonical bytes (RFC 8785) of a JSON value or of a document.
 ///
 /// # Errors
-/// `NUMBER_NOT_EXACT`.
-pub fn digest_of(value: &Value) -> Result<Digest> {
+/// Those of [`canonical`].
+pub fn digest_of<T: Serialize + ?Sized>(value: &T) -> Result<Digest> {
     Ok(Digest::of(canonical(value)?.as_bytes()))
 }
 

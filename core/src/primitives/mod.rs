@@ -18,6 +18,7 @@ mod tool_name;
 pub use self::hmac::HmacKey;
 #[cfg(feature = "runtime")]
 pub use crate::error::looks_secret;
+pub(crate) use canonical::canonical_without;
 #[cfg(feature = "sqlite")]
 pub(crate) use canonical::escape;
 pub use canonical::{canonical, canonical_number};

@@ -70,7 +70,10 @@ impl Scalar {
     /// True if both are the same value on the wire.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        self.to_json() == other.to_json()
+        match (self, other) {
+            (Self::Decimal(one) | Self::Text(one), Self::Decimal(other) | Self::Text(other)) => one == other,
+            _ => self.to_json() == other.to_json(),
+        }
     }
 
     /// The scalar of a JSON number's text: an integer if it is one and fits, else its decimal text.
@@ -109,7 +112,15 @@ impl From<i64> for Scalar {
 
 impl Serialize for Scalar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER => serializer.serialize_i64(*value),
+            Self::UInt(value) if *value <= MAX_SAFE_INTEGER => serializer.serialize_u64(*value),
+            Self::Int(value) => serializer.collect_str(value),
+            Self::UInt(value) => serializer.collect_str(value),
+            Self::Decimal(text) | Self::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 

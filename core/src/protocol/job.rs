@@ -6,7 +6,7 @@ use super::ids::{self, ROW_HASH_COLUMN};
 use super::wire::{self, filled, invalid, labelled};
 use crate::error::{Code, Error, Result};
 use crate::primitives::json::{self, Node};
-use crate::primitives::{Digest, Identifier, Instant, Scalar, digest_of};
+use crate::primitives::{Digest, Identifier, Instant, Scalar};
 
 const SCHEMA: &str = "synapsor.writeback-job.v1";
 const LEGACY: &str = "writeback job 1.0";
@@ -177,7 +177,7 @@ impl WritebackJob {
     /// # Errors
     /// `NUMBER_NOT_EXACT` never happens: a job has no numbers beyond the safe range.
     pub fn digest(&self) -> Result<Digest> {
-        digest_of(&wire::value_of(SCHEMA, self)?)
+        Ok(Digest::of(wire::canonical_of(SCHEMA, self)?.as_bytes()))
     }
 
     /// Reads and [validates](Self::validate) a job of schema v1.

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, digest_without, filled, invalid, labelled, value_of};
+use super::wire::{self, canonical_of, digest_without, filled, invalid, labelled};
 use crate::error::Result;
-use crate::primitives::{Digest, Scalar, canonical};
+use crate::primitives::{Digest, Scalar};
 
 const SCHEMA: &str = "synapsor.execution-receipt.v1";
 
@@ -108,7 +108,21 @@ impl ExecutionReceipt {
     /// # Errors
     /// `NUMBER_NOT_EXACT`.
     pub fn canonical(&self) -> Result<String> {
-        canonical(&value_of(SCHEMA, self)?)
+        canonical_of(SCHEMA, self)
+    }
+
+    /// The hash in the canonical text of a receipt, if it is the hash of the rest.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sealed(text: &str) -> Option<&str> {
+        wire::sealed(text, r#","receipt_hash":""#, "\"")
+    }
+
+    /// Reads the text of [`Self::canonical`] again, and compares its hash. For a text that is known to be one, by a
+    /// signature over it: its rules are not checked once more. `None` if the hash is not the hash of the rest.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn read_own(text: &str) -> Option<Self> {
+        let hash = Self::sealed(text)?;
+        serde_json::from_str(text).ok().filter(|receipt: &Self| receipt.receipt_hash == hash)
     }
 
     /// Fills `receipt_hash` with [`Self::digest`]; what it held does not matter.

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::change_set::Columns;
 use crate::error::{Code, Error, Result, printable};
 use crate::primitives::json::{self, Node, NodeValue};
-use crate::primitives::{Digest, Identifier, Instant, Scalar, canonical_number, compare_decimals, digest_of};
+use crate::primitives::{
+    Digest, Identifier, Instant, Scalar, canonical, canonical_number, canonical_without, compare_decimals,
+};
 
 /// A problem with a document of this schema.
 pub(super) fn invalid(schema: &'static str, problem: impl Into<String>) -> Error {
@@ -30,13 +32,32 @@ pub(super) fn value_of<T: Serialize>(schema: &'static str, document: &T) -> Resu
     serde_json::to_value(document).map_err(|_| invalid(schema, "it cannot be written as JSON"))
 }
 
+/// The canonical bytes of the document (RFC 8785), as text.
+pub(super) fn canonical_of<T: Serialize>(schema: &'static str, document: &T) -> Result<String> {
+    canonical(document).map_err(|error| unwritable(schema, error))
+}
+
+fn unwritable(schema: &'static str, error: Error) -> Error {
+    if error.code() == Code::NumberNotExact { error } else { invalid(schema, "it cannot be written as JSON") }
+}
+
 /// The digest of the document without one of its members.
 pub(super) fn digest_without<T: Serialize>(schema: &'static str, document: &T, member: &str) -> Result<Digest> {
-    let mut value = value_of(schema, document)?;
-    if let Value::Object(map) = &mut value {
-        map.remove(member);
-    }
-    digest_of(&value)
+    let text = canonical_without(document, member).map_err(|error| unwritable(schema, error))?;
+    Ok(Digest::of(&text))
+}
+
+/// The digest that stands in a canonical text between these two, if the text without all three hashes to it. Quotes inside
+/// of values are escaped, so what begins like a member is one; of several, one will do.
+#[cfg(feature = "sqlite")]
+pub(super) fn sealed<'a>(text: &'a str, begins: &str, ends: &str) -> Option<&'a str> {
+    text.match_indices(begins).find_map(|(at, _)| {
+        let (before, rest) = text.split_at_checked(at)?;
+        let hash = rest.get(begins.len()..begins.len() + "sha256:".len() + 64)?;
+        let after = rest.get(begins.len() + hash.len()..)?.strip_prefix(ends)?;
+        let digest = Digest::of_parts(&[before.as_bytes(), after.as_bytes()]);
+        Digest::parse(hash).is_ok_and(|told| told == digest).then_some(hash)
+    })
 }
 
 /// Where a value stands, as it is walked to; the way is written out only for a message.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Runtime;
 use super::backoff::Backoff;
 use super::decide::{check_approver, check_name};
-use super::lease::Claim;
 use crate::contract::{Capability, Mode};
 use crate::database::ScopedRead;
 use crate::error::{Code, Error, Result};
@@ -97,11 +96,19 @@ pub struct Applied {
     pub cause: Option<String>,
     /// The proposal afterwards.
     pub record: ProposalRecord,
+    /// True if this call made an attempt of its own and recorded its end; false if it only tells how another one ended,
+    /// and for a dry run.
+    pub attempted: bool,
 }
 
 impl Applied {
     fn rehearsed(ending: Ending, record: ProposalRecord) -> Self {
-        Self { ending, receipt: None, cause: None, record }
+        Self { ending, receipt: None, cause: None, record, attempted: false }
+    }
+
+    /// What the ledger has of one that ended before.
+    fn stored(ending: Ending, record: ProposalRecord) -> Self {
+        Self { ending, receipt: record.receipts.last().cloned(), cause: None, record, attempted: false }
     }
 }
 
@@ -184,9 +191,9 @@ impl Runtime {
     async fn attempt(&self, id: &str, options: &ApplyOptions, wanted: Option<Purpose>) -> Result<Applied> {
         check_name("a runner", &options.runner)?;
         loop {
-            let record = self.ledger.load(id).await?;
-            if let Some(stored) = stored_outcome(&record)? {
-                return Ok(stored);
+            let mut record = self.ledger.load(id).await?;
+            if let Some(ending) = stored_ending(&record) {
+                return Ok(Applied::stored(ending, record));
             }
             let now = self.clock.now();
             let lapsed = self.may_claim(&record, options, now)?;
@@ -199,16 +206,7 @@ impl Runtime {
             }
             let purpose = self.purpose(&record, &options, wanted.clone(), &*executor, now).await?;
             let job = self.derive_job(&record, &options, record.standing.attempt, now)?;
-            let mut execution = Execution {
-                change_set: record.change_set.clone(),
-                facts: record.facts.clone(),
-                approval: record.approval().cloned(),
-                job,
-                purpose,
-                unresolved: record.state != State::Approved,
-                runner: options.runner.clone(),
-                now,
-            };
+            let unresolved = record.state != State::Approved;
             let receipts_in =
                 executor.receipts().map(|table| ReceiptsIn { source: capability.source.clone(), table: table.clone() });
             if options.dry_run {
@@ -217,18 +215,21 @@ impl Runtime {
                 {
                     place.same_as(&recorded)?;
                 }
-                execution.purpose = Purpose::DryRun;
+                let execution = execution(&record, job, Purpose::DryRun, unresolved, &options, now);
                 return self.rehearse(capability, &*executor, execution, record).await;
             }
-            let claim = self.claim(&record, &execution, &options, record.last_seq, receipts_in);
-            let standing = claim.standing.clone();
+            let claim = claim(&record, job.clone(), &options, now, receipts_in);
             let Some(claimed) = self.ledger.advance(claim).await? else { continue };
-            if claimed.overtaken_by.is_some() && execution.purpose == Purpose::Apply {
-                execution.purpose = Purpose::Conflict(Code::VersionConflict.as_str().to_owned());
-            }
+            let purpose = match purpose {
+                Purpose::Apply if claimed.overtaken_by.is_some() => {
+                    Purpose::Conflict(Code::VersionConflict.as_str().to_owned())
+                }
+                purpose => purpose,
+            };
+            record.follow(claimed);
             fault_point!("fault:apply.intent");
-            let claim = Claim { seq: claimed.seq, standing };
-            return self.carry_out(&record, capability, &*executor, execution, &options, claim).await;
+            let attempt = Attempt { capability, executor: &*executor, options: &options, purpose };
+            return self.carry_out(record, job, &attempt, unresolved, now).await;
         }
     }
 
@@ -330,82 +331,52 @@ impl Runtime {
         Ok(other.map(|(column, _)| (Code::RowChanged, Some(column.clone()))))
     }
 
-    /// A claim of this execution's attempt.
-    fn claim(
-        &self,
-        record: &ProposalRecord,
-        execution: &Execution,
-        options: &ApplyOptions,
-        expected_seq: u64,
-        receipts_in: Option<ReceiptsIn>,
-    ) -> Advance {
-        Advance {
-            proposal_id: record.id().to_owned(),
-            expected_seq,
-            event: Event::Claim,
-            actor: options.runner.clone(),
-            at: execution.now,
-            standing: Standing {
-                attempt: execution.job.lease.attempt,
-                lease_expires_at: Some(execution.job.lease.expires_at),
-                ..record.standing.clone()
-            },
-            decision: None,
-            job: Some(execution.job.clone()),
-            receipt: None,
-            receipts_in,
-            human: None,
-        }
-    }
-
     /// From the claim to the recorded end. An application that asks to come back gets the same key again, each time as an
     /// attempt of its own.
     async fn carry_out(
         &self,
-        record: &ProposalRecord,
-        capability: &Capability,
-        executor: &dyn Executor,
-        mut execution: Execution,
-        options: &ApplyOptions,
-        mut claim: Claim,
+        mut record: ProposalRecord,
+        mut job: WritebackJob,
+        attempt: &Attempt<'_>,
+        mut unresolved: bool,
+        mut now: Instant,
     ) -> Result<Applied> {
+        let Attempt { capability, executor, options, purpose } = attempt;
         let mut backoff = Backoff::new(options.retry_for, &*self.ids);
-        let mut unresolved = execution.unresolved;
         loop {
-            execution.unresolved = unresolved;
-            let overtaken = executor.receipts().is_none() && matches!(execution.purpose, Purpose::Conflict(_));
-            let attempt = async {
+            let execution = execution(&record, job, purpose.clone(), unresolved, options, now);
+            let overtaken = executor.receipts().is_none() && matches!(purpose, Purpose::Conflict(_));
+            let running = async {
                 if overtaken && !unresolved {
-                    self.overtaken(capability, executor, record, execution.clone()).await
+                    self.overtaken(capability, *executor, &record, execution).await
                 } else {
-                    executor.execute(execution.clone()).await
+                    executor.execute(execution).await
                 }
             };
-            let (ended, held) = self.while_held(record.id(), options, claim, attempt).await;
+            let (ended, renewals) = self.while_held(&record, options, running).await;
+            renewals.into_iter().for_each(|renewal| record.follow(renewal));
             fault_point!("fault:apply.effect");
             let (error, unsure, after) = match ended.unwrap_or_else(Ended::Released) {
                 Ended::Again { error, unsure, after } => (error, unsure, after),
-                ended => return self.record_end(record.id(), options, held, &execution.job, ended, unresolved).await,
+                ended => return self.record_end(record, options, ended, unresolved).await,
             };
             unresolved |= unsure;
             let Some(wait) = backoff.next(after) else {
-                let ended = Ended::Released(error);
-                return self.record_end(record.id(), options, held, &execution.job, ended, unresolved).await;
+                return self.record_end(record, options, Ended::Released(error), unresolved).await;
             };
             tokio::time::sleep(wait).await;
-            execution.now = self.clock.now();
-            execution.job = self.derive_job(record, options, held.standing.attempt, execution.now)?;
-            let next = self.claim(record, &execution, options, held.seq, None);
-            let standing = next.standing.clone();
-            let Some(claimed) = self.ledger.advance(next).await? else {
-                return self.taken_over(record.id(), &execution.job).await;
-            };
-            claim = Claim { seq: claimed.seq, standing };
+            now = self.clock.now();
+            job = self.derive_job(&record, options, record.standing.attempt, now)?;
+            let next = claim(&record, job.clone(), options, now, None);
+            match self.ledger.advance(next).await? {
+                Some(claimed) => record.follow(claimed),
+                None => return self.taken_over(&record).await,
+            }
         }
     }
 
-    /// Another change to this row was applied since, on the same version. The application's own guard is asked if it can
-    /// see that in the row; where it cannot, nothing is sent.
+    /// Another change to this row was applied since, on the same version. The application's own guard is asked if it sees
+    /// that for certain, by the row's version; where only another column tells, or nothing does, nothing is sent.
     async fn overtaken(
         &self,
         capability: &Capability,
@@ -413,7 +384,8 @@ impl Runtime {
         record: &ProposalRecord,
         mut execution: Execution,
     ) -> Result<Ended> {
-        if self.moved(capability, record).await?.is_none() {
+        let moved = self.moved(capability, record).await?;
+        if !matches!(moved, Some((Code::VersionConflict | Code::RowNotFound, _))) {
             return Ok(Ended::Released(Code::VersionConflict.into()));
         }
         execution.purpose = Purpose::Apply;
@@ -487,13 +459,12 @@ impl Runtime {
 
     async fn record_end(
         &self,
-        id: &str,
+        mut record: ProposalRecord,
         options: &ApplyOptions,
-        claim: Claim,
-        job: &WritebackJob,
         ended: Ended,
         unresolved: bool,
     ) -> Result<Applied> {
+        let id = record.id();
         let now = self.clock.now();
         let mut cause = None;
         let (event, ending, status, source, error) = match ended {
@@ -526,19 +497,18 @@ impl Runtime {
                 return Err(Error::new(Code::Internal).with("detail", "an attempt has no such end"));
             }
         };
-        let receipt = match (status, &source) {
-            (Some(status), Some(source)) => Some(wire_receipt(job, options, status, source, now)?),
+        let receipt = match (status, &source, record.jobs.last()) {
+            (Some(status), Some(source), Some(job)) => Some(wire_receipt(job, options, status, source, now)?),
             _ => None,
         };
-        let standing =
-            Standing { lease_expires_at: None, last_error: error.as_ref().map(last_error), ..claim.standing };
+        let last_error = error.as_ref().map(last_error);
         let advance = Advance {
             proposal_id: id.to_owned(),
-            expected_seq: claim.seq,
+            expected_seq: record.last_seq,
             event,
             actor: options.runner.clone(),
             at: now,
-            standing,
+            standing: Standing { lease_expires_at: None, last_error, ..record.standing.clone() },
             decision: None,
             job: None,
             receipt,
@@ -547,23 +517,83 @@ impl Runtime {
         };
         let recorded = self.ledger.advance(advance).await?;
         fault_point!("fault:apply.recorded");
-        if recorded.is_none() {
+        match recorded {
+            Some(recorded) => record.follow(recorded),
             // Its lease lapsed, and somebody may have taken the change over and ended it already: ours is not recorded.
-            return self.taken_over(id, job).await;
+            None => return self.taken_over(&record).await,
         }
-        let record = self.ledger.load(id).await?;
         match (event, error) {
             (Event::Release, Some(error)) => Err(error),
-            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), cause, record }),
+            _ => Ok(Applied { ending, receipt: record.receipts.last().cloned(), cause, record, attempted: true }),
         }
     }
 
     /// Somebody took the attempt over and may have ended it already; ours is not recorded twice.
-    async fn taken_over(&self, id: &str, job: &WritebackJob) -> Result<Applied> {
-        match stored_outcome(&self.ledger.load(id).await?)? {
-            Some(stored) => Ok(stored),
-            None => Err(Error::new(Code::FencingTokenStale).with("attempt", job.lease.attempt).with("proposal", id)),
+    async fn taken_over(&self, ours: &ProposalRecord) -> Result<Applied> {
+        let record = self.ledger.load(ours.id()).await?;
+        match stored_ending(&record) {
+            Some(ending) => Ok(Applied::stored(ending, record)),
+            None => {
+                let stale = Error::new(Code::FencingTokenStale).with("attempt", ours.standing.attempt);
+                Err(stale.with("proposal", ours.id()))
+            }
         }
+    }
+}
+
+/// What stays the same while an apply asks again and again.
+struct Attempt<'a> {
+    capability: &'a Capability,
+    executor: &'a dyn Executor,
+    options: &'a ApplyOptions,
+    purpose: Purpose,
+}
+
+/// What the executor gets.
+fn execution(
+    record: &ProposalRecord,
+    job: WritebackJob,
+    purpose: Purpose,
+    unresolved: bool,
+    options: &ApplyOptions,
+    now: Instant,
+) -> Execution {
+    Execution {
+        change_set: record.change_set.clone(),
+        facts: record.facts.clone(),
+        approval: record.approval().cloned(),
+        job,
+        purpose,
+        unresolved,
+        runner: options.runner.clone(),
+        now,
+    }
+}
+
+/// A claim with this job, from where the proposal stands.
+fn claim(
+    record: &ProposalRecord,
+    job: WritebackJob,
+    options: &ApplyOptions,
+    now: Instant,
+    receipts_in: Option<ReceiptsIn>,
+) -> Advance {
+    Advance {
+        proposal_id: record.id().to_owned(),
+        expected_seq: record.last_seq,
+        event: Event::Claim,
+        actor: options.runner.clone(),
+        at: now,
+        standing: Standing {
+            attempt: job.lease.attempt,
+            lease_expires_at: Some(job.lease.expires_at),
+            ..record.standing.clone()
+        },
+        decision: None,
+        job: Some(job),
+        receipt: None,
+        receipts_in,
+        human: None,
     }
 }
 
@@ -591,15 +621,14 @@ fn not_approved(record: &ProposalRecord) -> Error {
 }
 
 /// What an ended proposal answers to an apply; `None` if it has not ended.
-fn stored_outcome(record: &ProposalRecord) -> Result<Option<Applied>> {
-    let ending = match record.state {
-        State::Applied => Ending::AlreadyApplied,
-        State::Conflict => Ending::Conflict,
-        State::Failed => Ending::Failed,
-        State::Canceled => Ending::Canceled,
-        _ => return Ok(None),
-    };
-    Ok(Some(Applied { ending, receipt: record.receipts.last().cloned(), cause: None, record: record.clone() }))
+fn stored_ending(record: &ProposalRecord) -> Option<Ending> {
+    match record.state {
+        State::Applied => Some(Ending::AlreadyApplied),
+        State::Conflict => Some(Ending::Conflict),
+        State::Failed => Some(Ending::Failed),
+        State::Canceled => Some(Ending::Canceled),
+        _ => None,
+    }
 }
 
 fn wire_receipt(

@@ -56,7 +56,7 @@ impl Runtime {
     pub async fn approve(&self, seen: &Seen, approver: &Approver, reason: Option<String>) -> Result<ProposalRecord> {
         check_person(approver, reason.as_deref())?;
         loop {
-            let record = self.ledger.load(&seen.proposal_id).await?;
+            let mut record = self.ledger.load(&seen.proposal_id).await?;
             let now = self.clock.now();
             check_seen(&record, seen)?;
             match record.change_set.mode {
@@ -80,8 +80,9 @@ impl Runtime {
             let expires_at = lifetime.end(now);
             let decision = self.decision(&record, "approved", approver, reason.clone(), now, expires_at);
             let standing = Standing { expires_at, last_error: None, ..record.standing.clone() };
-            if self.step(&record, Event::Approve, &approver.id, now, standing, Some(decision)).await?.is_some() {
-                return self.ledger.load(&seen.proposal_id).await;
+            if let Some(step) = self.step(&record, Event::Approve, &approver.id, now, standing, Some(decision)).await? {
+                record.follow(step);
+                return Ok(record);
             }
         }
     }
@@ -94,7 +95,7 @@ impl Runtime {
     pub async fn reject(&self, seen: &Seen, approver: &Approver, reason: String) -> Result<ProposalRecord> {
         check_person(approver, Some(&reason))?;
         loop {
-            let record = self.ledger.load(&seen.proposal_id).await?;
+            let mut record = self.ledger.load(&seen.proposal_id).await?;
             check_seen(&record, seen)?;
             if record.state.is_in_flight() {
                 return Err(Error::new(Code::AttemptInFlight).with("proposal", record.id()));
@@ -108,8 +109,9 @@ impl Runtime {
             let now = self.clock.now();
             let decision = self.decision(&record, "rejected", approver, Some(reason.clone()), now, None);
             let standing = Standing { expires_at: None, ..record.standing.clone() };
-            if self.step(&record, Event::Reject, &approver.id, now, standing, Some(decision)).await?.is_some() {
-                return self.ledger.load(&seen.proposal_id).await;
+            if let Some(step) = self.step(&record, Event::Reject, &approver.id, now, standing, Some(decision)).await? {
+                record.follow(step);
+                return Ok(record);
             }
         }
     }
@@ -130,7 +132,7 @@ impl Runtime {
     ) -> Result<ProposalRecord> {
         check_person(actor, reason.as_deref())?;
         loop {
-            let record = self.ledger.load(proposal_id).await?;
+            let mut record = self.ledger.load(proposal_id).await?;
             match record.state {
                 State::OutcomeUnknown | State::PendingWorker => {
                     self.tombstone(proposal_id, &actor.id, take_over).await?;
@@ -146,19 +148,25 @@ impl Runtime {
             let now = self.clock.now();
             let decision = self.decision(&record, "canceled", actor, reason.clone(), now, None);
             let standing = Standing { expires_at: None, ..record.standing.clone() };
-            if self.step(&record, Event::Cancel, &actor.id, now, standing, Some(decision)).await?.is_some() {
-                return self.ledger.load(proposal_id).await;
+            if let Some(step) = self.step(&record, Event::Cancel, &actor.id, now, standing, Some(decision)).await? {
+                record.follow(step);
+                return Ok(record);
             }
         }
     }
 
-    /// Moves a proposal to expired if its time is over; `true` if it is over.
+    /// Moves a proposal to expired if its time is over; `true` if it is over. One with an attempt whose end is not known does
+    /// not expire: it may have landed.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// `ATTEMPT_IN_FLIGHT`; those of the ledger.
     pub async fn expire(&self, proposal_id: &str) -> Result<bool> {
         let record = self.ledger.load(proposal_id).await?;
-        self.expire_if_due(&record, self.clock.now()).await
+        let due = self.expire_if_due(&record, self.clock.now()).await?;
+        if due && matches!(record.state, State::PendingWorker | State::OutcomeUnknown) {
+            return Err(Error::new(Code::AttemptInFlight).with("proposal", proposal_id));
+        }
+        Ok(due)
     }
 
     /// Moves it to expired if its time is over; true if it is over.
@@ -228,7 +236,7 @@ impl Runtime {
             return Err(Code::ReadOnlyWritebackDisabled.into());
         }
         let action = &record.change_set.action;
-        if contract.authority_of(action) == Some(record.facts.authority) {
+        if self.authority(contract, action) == Some(record.facts.authority) {
             Ok(())
         } else {
             Err(Error::new(Code::ContractChanged).with("capability", action).with("proposal", record.id()))

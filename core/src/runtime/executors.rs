@@ -174,7 +174,8 @@ fn command_handler(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HandlerCheck {
-    /// `executor:<name>:handler-reachability` or `executor:<name>:handler-signing`.
+    /// `executor:<name>:handler-reachability`, `executor:<name>:handler-signing`, or one of
+    /// [`check_writebacks`](super::check_writebacks).
     pub name: String,
     /// `pass`, `warn` or `fail`.
     pub level: &'static str,
@@ -183,9 +184,13 @@ pub struct HandlerCheck {
 }
 
 impl HandlerCheck {
+    pub(super) fn of(name: String, level: &'static str, message: impl Into<String>) -> Self {
+        Self { name, level, message: message.into() }
+    }
+
     #[cfg(any(feature = "http", feature = "command"))]
     fn new(executor: &str, what: &str, level: &'static str, message: impl Into<String>) -> Self {
-        Self { name: format!("executor:{executor}:{what}"), level, message: message.into() }
+        Self::of(format!("executor:{executor}:{what}"), level, message)
     }
 }
 

@@ -10,66 +10,67 @@ use tokio::time::timeout;
 
 use super::Runtime;
 use super::apply::ApplyOptions;
-use crate::ledger::{Advance, Standing};
+use crate::ledger::{Advance, Advanced, ProposalRecord, Standing};
 use crate::protocol::Event;
 
 /// How soon a renewal that failed is tried again.
 const SOON: Duration = Duration::from_secs(1);
 
-/// What an attempt holds of its proposal: the event that a further step has to follow, and where it stands.
-#[derive(Debug)]
-pub(super) struct Claim {
-    pub seq: u64,
-    pub standing: Standing,
-}
-
 impl Runtime {
-    /// Runs an attempt to its end, and renews its lease each time that a third of it is over.
+    /// Runs a claimed attempt to its end, and renews its lease each time that a third of it is over. Answers the renewals,
+    /// too.
     pub(super) async fn while_held<T>(
         &self,
-        id: &str,
+        claimed: &ProposalRecord,
         options: &ApplyOptions,
-        claim: Claim,
         attempt: impl Future<Output = T>,
-    ) -> (T, Claim) {
+    ) -> (T, Vec<Advanced>) {
         let third = options.held_for() / 3;
         let mut attempt = std::pin::pin!(attempt);
         // Most are done long before.
         if let Ok(ended) = timeout(third, &mut attempt).await {
-            return (ended, claim);
+            return (ended, Vec::new());
         }
         let (stop, stopped) = oneshot::channel();
-        let (seq, standing) = (claim.seq, claim.standing.clone());
-        let renewing = tokio::task::spawn(renew(self.clone(), id.to_owned(), options.clone(), claim, stopped));
+        let held = Held {
+            id: claimed.id().to_owned(),
+            seq: claimed.last_seq,
+            standing: claimed.standing.clone(),
+            options: options.clone(),
+        };
+        let renewing = tokio::task::spawn(renew(self.clone(), held, stopped));
         let ended = attempt.await;
         // It may have given up: then the ledger refuses what comes.
         let _ = stop.send(());
-        (ended, renewing.await.unwrap_or(Claim { seq, standing }))
+        (ended, renewing.await.unwrap_or_default())
     }
 }
 
-/// Renews until told to stop; answers what is held then. Ends early once the claim is lost.
-async fn renew(
-    runtime: Runtime,
+/// What an attempt holds of its proposal: the event that a further step has to follow, and where it stands.
+struct Held {
     id: String,
+    seq: u64,
+    standing: Standing,
     options: ApplyOptions,
-    mut claim: Claim,
-    mut stopped: oneshot::Receiver<()>,
-) -> Claim {
-    let third = options.held_for() / 3;
+}
+
+/// Renews until told to stop; answers what it recorded. Ends early once the claim is lost.
+async fn renew(runtime: Runtime, mut held: Held, mut stopped: oneshot::Receiver<()>) -> Vec<Advanced> {
+    let lease = held.options.held_for();
+    let mut renewals = Vec::new();
     // The first third is over.
     let mut wait = Duration::ZERO;
     loop {
         if timeout(wait, &mut stopped).await.is_ok() {
-            return claim;
+            return renewals;
         }
         let now = runtime.clock.now();
-        let standing = Standing { lease_expires_at: Some(now.plus(options.held_for())), ..claim.standing.clone() };
+        let standing = Standing { lease_expires_at: Some(now.plus(lease)), ..held.standing.clone() };
         let step = Advance {
-            proposal_id: id.clone(),
-            expected_seq: claim.seq,
+            proposal_id: held.id.clone(),
+            expected_seq: held.seq,
             event: Event::Renew,
-            actor: options.runner.clone(),
+            actor: held.options.runner.clone(),
             at: now,
             standing: standing.clone(),
             decision: None,
@@ -80,10 +81,11 @@ async fn renew(
         };
         wait = match runtime.ledger.advance(step).await {
             Ok(Some(renewed)) => {
-                claim = Claim { seq: renewed.seq, standing };
-                third
+                (held.seq, held.standing) = (renewed.seq, standing);
+                renewals.push(renewed);
+                lease / 3
             }
-            Ok(None) => return claim,
+            Ok(None) => return renewals,
             // The ledger may be busy; once the lease is over, it refuses.
             Err(_) => SOON,
         };

@@ -4,6 +4,7 @@ mod application;
 mod apply;
 mod arguments;
 mod backoff;
+mod checks;
 mod context;
 mod decide;
 mod executors;
@@ -23,6 +24,7 @@ mod view;
 mod worker;
 
 pub use apply::{Applied, ApplyOptions, Ending};
+pub use checks::check_writebacks;
 pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
 pub use executors::{HandlerCheck, check_handlers, executor_warnings};
@@ -36,15 +38,15 @@ pub use view::{AppliedView, ConflictView, ProposalView, VerifiedView, page_view}
 pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::contract::{Capability, Contract, Engine, ExecutorKind, Source};
+use crate::contract::{Capability, Contract, Engine, Source};
 use crate::database::{Check, CheckRequest, CheckTarget, Database};
 use crate::error::{Code, Error, Result};
 use crate::guard::ReceiptTable;
 use crate::ledger::{Ledger, ReceiptsIn};
-use crate::primitives::{Clock, IdSource, Identifier, Secret, SystemClock, SystemIds};
+use crate::primitives::{Clock, Digest, IdSource, Identifier, Secret, SystemClock, SystemIds};
 
 /// Everything a proposal's life needs: a contract, a ledger, and where time, ids and environment come from.
 ///
@@ -57,6 +59,8 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     databases: BTreeMap<String, Arc<dyn Database>>,
+    /// What each capability of the contract may do, as its digest: worked out once.
+    authorities: Arc<OnceLock<BTreeMap<String, Digest>>>,
     /// The SQLite sources that were opened, by source and variable: they keep connections between calls.
     #[cfg(feature = "sqlite")]
     files: Arc<Files>,
@@ -79,6 +83,7 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             databases: BTreeMap::new(),
+            authorities: Arc::default(),
             #[cfg(feature = "sqlite")]
             files: Arc::default(),
             #[cfg(feature = "http")]
@@ -123,6 +128,13 @@ impl Runtime {
 
     fn need_contract(&self) -> Result<&Contract> {
         self.contract().ok_or_else(|| Error::new(Code::ConfigNotFound).with("path", "this runtime"))
+    }
+
+    /// The authority digest of a capability of this contract.
+    fn authority(&self, contract: &Contract, capability: &str) -> Option<Digest> {
+        let digest = |capability: &Capability| (capability.name.clone(), contract.authority_digest(capability));
+        let known = self.authorities.get_or_init(|| contract.capabilities.iter().map(digest).collect());
+        known.get(capability).copied()
     }
 
     fn source(&self, name: &str) -> Result<&Source> {
@@ -196,12 +208,7 @@ pub async fn check_writeback(contract: &Contract, environment: &Environment, sou
         Ok(database) => database,
         Err(error) => return Ok(vec![Check::failed("address", error.message())]),
     };
-    let direct = |capability: &&Capability| {
-        let executor = capability.executor.as_ref().and_then(|name| contract.executors.get(name));
-        capability.source == source.name
-            && !capability.patch.is_empty()
-            && executor.is_none_or(|executor| matches!(executor.kind, ExecutorKind::SqlUpdate))
-    };
+    let direct = |capability: &&Capability| checks::is_direct(contract, source, capability);
     let mut targets: Vec<CheckTarget> = Vec::new();
     for capability in contract.capabilities.iter().filter(direct) {
         let target = &capability.target;

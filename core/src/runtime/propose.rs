@@ -185,7 +185,9 @@ impl Runtime {
         .seal()?;
         change_set.validate()?;
         let facts = Facts {
-            authority: contract.authority_digest(capability),
+            authority: self
+                .authority(contract, &capability.name)
+                .unwrap_or_else(|| contract.authority_digest(capability)),
             classes: found
                 .row
                 .classes

@@ -70,6 +70,6 @@ impl Replay {
     /// # Errors
     /// `NUMBER_NOT_EXACT` never happens: everything in a ledger has a canonical form.
     pub fn canonical(&self) -> Result<String> {
-        canonical(&serde_json::to_value(self).unwrap_or(Value::Null))
+        canonical(self)
     }
 }

@@ -1,8 +1,10 @@
 //! A worker: carries out what is approved, and what somebody began and did not end.
 //!
 //! It holds no queue of its own. What is to be done stands in the ledger, and any number of workers look there, oldest first;
-//! the claim decides who does it. Of two changes to one row the older goes first. A change that fails waits longer each
-//! time, one that cannot succeed is left alone until it moves, and neither stops the others.
+//! the claim decides who does it. A worker that notices another one goes through each page in an order of its own, and asks
+//! once more whether a change is still open before it begins it: so they seldom want the same one. Of two changes to one
+//! row the older goes first. A change that fails waits longer each time, one that cannot succeed is left alone until it
+//! moves, and neither stops the others.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
@@ -15,6 +17,7 @@ use super::apply::{Applied, ApplyOptions, Ending};
 use super::{Runtime, decide};
 use crate::error::{Code, Error, Result};
 use crate::ledger::OpenWork;
+use crate::primitives::Digest;
 use crate::protocol::State;
 
 /// How many proposals are looked at in one step.
@@ -96,7 +99,7 @@ pub enum Next {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Attempts that were begun.
+    /// Attempts that were made: not those for which another worker was faster.
     pub attempts: u64,
     /// Proposals that ended: applied, conflict, failed, canceled.
     pub ended: u64,
@@ -129,7 +132,7 @@ impl Worker {
     /// With `once`, if the ledger cannot be read. Otherwise that is reported and tried again.
     pub async fn run(&self, stop: impl Future<Output = ()>, mut report: impl FnMut(Report)) -> Result<Summary> {
         let mut stop = std::pin::pin!(stop);
-        let mut desk = Desk::default();
+        let mut desk = Desk::new(self.runtime.ids.uuid());
         let mut scan = Scan::new(self.runtime.ledger.size().await?);
         let mut running: JoinSet<Finished> = JoinSet::new();
         let (mut summary, mut stopping) = (Summary::default(), false);
@@ -137,7 +140,6 @@ impl Worker {
             while !stopping && !scan.done && running.len() < self.options.concurrency.max(1) {
                 match self.next(&mut scan, &mut desk).await {
                     Ok(Some(work)) => {
-                        summary.attempts += 1;
                         scan.begun = true;
                         desk.begin(&work);
                         report(Report::Begun { proposal_id: work.proposal_id.clone() });
@@ -179,11 +181,18 @@ impl Worker {
                     // An attempt runs in a task of its own and answers for its panics; this one has none.
                     let Ok((work, result, took)) = joined else { continue };
                     let next = desk.finish(&work, &result, || self.jitter());
+                    let in_vain = next == Next::Elsewhere && !overtaken(&result);
+                    summary.attempts += u64::from(!in_vain);
                     summary.ended += u64::from(next == Next::Done);
+                    if next == Next::Elsewhere {
+                        scan.rivals = true;
+                        desk.meet_rivals(&mut scan);
+                    }
                     report(Report::Ended { proposal_id: work.proposal_id, result: Box::new(result), took, next });
                 }
                 () = looking => {
                     desk.forget_all_but(&scan.seen);
+                    desk.rivals = scan.rivals;
                     scan = Scan::new(self.runtime.ledger.size().await.unwrap_or(scan.size));
                 }
             }
@@ -210,7 +219,14 @@ impl Worker {
             if let Some(work) = scan.page.pop_front() {
                 scan.seen.insert(work.seq);
                 match desk.due(&work, scan.state, self.runtime.clock.now()) {
+                    // Somebody else may have taken it since the page was read.
+                    Due::Now if desk.rivals && !self.is_open(scan.state, &work).await? => {}
                     Due::Now => return Ok(Some(work)),
+                    Due::Held(moment) => {
+                        scan.rivals = true;
+                        desk.meet_rivals(scan);
+                        scan.due = Some(scan.due.map_or(moment, |due| due.min(moment)));
+                    }
                     Due::At(moment) => scan.due = Some(scan.due.map_or(moment, |due| due.min(moment))),
                     Due::Not => {}
                 }
@@ -223,10 +239,20 @@ impl Worker {
                 Some(last) if scan.after < scan.size => {
                     scan.after = last.seq;
                     scan.page.extend(page);
+                    if desk.rivals {
+                        desk.shuffle(&mut scan.page);
+                    }
                 }
                 _ => (scan.state, scan.after) = (after(state), 0),
             }
         }
+    }
+
+    /// Whether a change is still where its page showed it.
+    async fn is_open(&self, state: Option<State>, work: &OpenWork) -> Result<bool> {
+        let Some(state) = state else { return Ok(false) };
+        let found = self.runtime.ledger.open_work(state, work.seq.saturating_sub(1), 1).await?;
+        Ok(found.first().is_some_and(|found| found.seq == work.seq && found.last_seq == work.last_seq))
     }
 
     /// Between a half and one, so that those who failed together do not come back together.
@@ -244,6 +270,11 @@ fn after(state: State) -> Option<State> {
         State::OutcomeUnknown => Some(State::Approved),
         _ => None,
     }
+}
+
+/// Whether an attempt was made before somebody else turned out to have the change.
+fn overtaken(result: &Result<Applied>) -> bool {
+    result.as_ref().is_err_and(|error| error.code() == Code::FencingTokenStale)
 }
 
 async fn attempt(runtime: Runtime, options: ApplyOptions, work: OpenWork) -> Finished {
@@ -270,6 +301,8 @@ struct Scan {
     not_before: Moment,
     begun: bool,
     done: bool,
+    /// Another worker was noticed.
+    rivals: bool,
 }
 
 impl Scan {
@@ -284,6 +317,7 @@ impl Scan {
             not_before: now(),
             begun: false,
             done: false,
+            rivals: false,
         }
     }
 
@@ -297,12 +331,17 @@ impl Scan {
 enum Due {
     Now,
     At(Moment),
+    /// Another worker is at it until then, or renews.
+    Held(Moment),
     Not,
 }
 
 /// What this worker remembers of proposals that are open.
-#[derive(Default)]
 struct Desk {
+    /// Told apart from other workers by.
+    name: String,
+    /// Other workers are at it: pages are gone through in an order of this one's own.
+    rivals: bool,
     /// Rows that an attempt of this worker is at.
     rows: HashMap<Vec<u8>, u64>,
     waiting: HashMap<u64, Waiting>,
@@ -317,6 +356,22 @@ struct Waiting {
 }
 
 impl Desk {
+    fn new(name: String) -> Self {
+        Self { name, rivals: false, rows: HashMap::new(), waiting: HashMap::new(), parked: HashMap::new() }
+    }
+
+    fn meet_rivals(&mut self, scan: &mut Scan) {
+        if !self.rivals {
+            self.rivals = true;
+            self.shuffle(&mut scan.page);
+        }
+    }
+
+    /// An order of this worker's own, by row: what belongs to one row stays in its order.
+    fn shuffle(&self, page: &mut VecDeque<OpenWork>) {
+        page.make_contiguous().sort_by_cached_key(|work| Digest::of_parts(&[self.name.as_bytes(), &work.row]));
+    }
+
     fn due(&mut self, work: &OpenWork, state: Option<State>, clock: crate::primitives::Instant) -> Due {
         if self.rows.contains_key(&work.row) {
             return Due::Not;
@@ -332,7 +387,7 @@ impl Desk {
             && let Some(end) = work.lease_expires_at
             && end > clock
         {
-            return Due::At(moment + end.since(clock));
+            return Due::Held(moment + end.since(clock));
         }
         // An older change to the row that waits goes first. If it is not open any more, the end of this pass forgets it.
         if let Some((_, older)) = self.waiting.iter().find(|(seq, waiting)| **seq < work.seq && waiting.row == work.row)
@@ -354,6 +409,7 @@ impl Desk {
         let tries = self.waiting.remove(&work.seq).map_or(0, |waiting| waiting.tries);
         let next = match result {
             Ok(applied) if applied.ending == Ending::Unknown => Next::Retry(wait(tries, jitter())),
+            Ok(applied) if !applied.attempted => Next::Elsewhere,
             Ok(_) => Next::Done,
             Err(error) => match error.code() {
                 Code::AttemptInFlight | Code::FencingTokenStale => Next::Elsewhere,

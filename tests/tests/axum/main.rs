@@ -6,4 +6,5 @@ mod client;
 mod connections;
 mod processes;
 mod requests;
+mod runner_v1;
 mod shop;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use signoff::contract::Contract;
+use signoff::ledger::{Ledger, SqliteLedger};
 use signoff::primitives::{Instant, SystemClock, SystemIds};
 use signoff::runtime::{Applied, ApplyOptions, Approver, Caller, Environment, Seen};
 use signoff::{Result, Runtime};
@@ -13,9 +14,11 @@ use signoff_tests::library;
 
 use super::client::SECRET;
 use super::proxy::Proxy;
-use super::shop::App;
+use super::shop::{App, action, credit};
 
 pub const CREDIT: &str = "billing.propose_account_credit";
+/// Another change to the same rows, for contracts that name it.
+pub const SECOND: &str = "billing.propose_second_credit";
 pub const TOKEN: &str = "the-bearer-of-this-test";
 
 pub struct House {
@@ -24,17 +27,23 @@ pub struct House {
     pub runtime: Runtime,
     pub variables: Arc<Mutex<BTreeMap<String, String>>>,
     pub folder: tempfile::TempDir,
+    pub ledger: Arc<SqliteLedger>,
 }
 
 /// The example's contract, its executor changed like this.
 pub fn contract(change: impl FnOnce(&mut Value)) -> String {
+    contract_with(|contract| change(&mut contract["executors"]["billing_app_handler"]))
+}
+
+/// The example's contract, changed like this.
+pub fn contract_with(change: impl FnOnce(&mut Value)) -> String {
     let text = include_str!("../../../examples/billing/synapsor.runner.json");
     let mut contract: Value = serde_json::from_str(text).unwrap();
     let executor = contract.pointer_mut("/executors/billing_app_handler").unwrap();
     executor["signing_secret_env"] = json!("BILLING_APP_HANDLER_SECRET");
     executor["signoff"] = json!({ "audience": "billing-app" });
     executor["timeout_ms"] = json!(2_000);
-    change(executor);
+    change(&mut contract);
     contract.to_string()
 }
 
@@ -46,7 +55,12 @@ impl House {
 
     /// The same with another executor.
     pub fn with(invoices: u32, change: impl FnOnce(&mut Value)) -> Option<Self> {
-        let app = App::start(Ok)?;
+        Self::of(invoices, &contract(change))
+    }
+
+    /// The same with this contract.
+    pub fn of(invoices: u32, contract: &str) -> Option<Self> {
+        let app = App::start(|handler| handler.action(action(SECOND), credit))?;
         app.shop.sql(&format!(
             "INSERT INTO invoices SELECT (jsonb_populate_record(i, jsonb_build_object('id', 'INV-' || n))).* FROM invoices i, generate_series(1, {invoices}) n WHERE i.id = 'INV-3001'"
         ));
@@ -65,30 +79,36 @@ impl House {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         )));
-        let contract = Contract::parse(&contract(change)).unwrap_or_else(|found| panic!("{found:?}")).0;
+        let contract = Contract::parse(contract).unwrap_or_else(|found| panic!("{found:?}")).0;
         let known = Arc::clone(&variables);
         let environment = Environment::new(move |name| known.lock().unwrap().get(name).cloned());
         let ledger = library::ledger(folder.path(), "ledger.db", &SystemClock);
-        let runtime = Runtime::new(Some(contract), ledger)
+        let runtime = Runtime::new(Some(contract), Arc::clone(&ledger) as Arc<dyn Ledger>)
             .with_environment(environment)
             .with_clock(Arc::new(SystemClock), Arc::new(SystemIds));
-        Some(Self { app, proxy, runtime, variables, folder })
+        Some(Self { app, proxy, runtime, variables, folder, ledger })
     }
 
     pub fn set(&self, variable: &str, value: &str) {
         self.variables.lock().unwrap().insert(variable.to_owned(), value.to_owned());
     }
 
-    /// Another runtime on the same ledger, contract and environment.
+    /// Runs one call to its end.
     pub fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.app.shop.wait(call)
     }
 
     /// An approved credit for an invoice; its id.
     pub fn approved(&self, invoice: &str) -> String {
-        let arguments = json!({ "invoice_id": invoice, "amount_cents": 500, "reason": "a courtesy" }).to_string();
+        let arguments = json!({ "invoice_id": invoice, "amount_cents": 500, "reason": "a courtesy" });
+        self.approved_as(CREDIT, &arguments)
+    }
+
+    /// The same of any capability.
+    pub fn approved_as(&self, capability: &str, arguments: &Value) -> String {
         self.wait(async {
-            let proposed = self.runtime.propose(CREDIT, &arguments, &Caller::FromContract).await.unwrap();
+            let arguments = arguments.to_string();
+            let proposed = self.runtime.propose(capability, &arguments, &Caller::FromContract).await.unwrap();
             let change = proposed.change_set;
             let seen = Seen { proposal_id: change.proposal_id, hash: change.integrity.proposal_hash, version: 1 };
             let dana = Approver { id: "dana".to_owned(), roles: vec!["billing_lead".to_owned()], asserted: false };

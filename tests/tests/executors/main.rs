@@ -8,8 +8,14 @@ mod client;
 mod shop;
 
 mod answers;
+mod hostile;
 mod house;
+mod kept;
+mod kills;
+mod leases;
 mod network;
 mod proxy;
 mod retries;
 mod scripts;
+mod secrets;
+mod tls;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// What becomes of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub enum Fault {
     Endless,
     /// It comes twice at once.
     Doubled,
+    /// It passes, and then the connection ends.
+    Closed,
+    /// The request is read and handed to nobody; the connection ends.
+    Swallowed,
+    /// It waits until it is let go.
+    Held,
 }
 
 /// The proxy.
@@ -36,6 +43,10 @@ pub struct Proxy {
     queue: Mutex<Vec<Fault>>,
     pub requests: Mutex<Vec<Vec<u8>>>,
     pub connections: AtomicUsize,
+    /// So many connections have ended.
+    pub ended: AtomicUsize,
+    /// A permit for each answer that is held.
+    pub gate: Semaphore,
 }
 
 impl Proxy {
@@ -48,6 +59,8 @@ impl Proxy {
             queue: Mutex::default(),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
         });
         let serving = Arc::clone(&proxy);
         tokio::spawn(async move {
@@ -55,7 +68,10 @@ impl Proxy {
                 let (stream, _) = listener.accept().await.unwrap();
                 serving.connections.fetch_add(1, Ordering::SeqCst);
                 let one = Arc::clone(&serving);
-                tokio::spawn(async move { one.serve(stream, backend).await });
+                tokio::spawn(async move {
+                    one.serve(stream, backend).await;
+                    one.ended.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         proxy
@@ -80,6 +96,9 @@ impl Proxy {
         while let Some(request) = message(&mut stream).await {
             self.requests.lock().unwrap().push(request.clone());
             let fault = self.next();
+            if fault == Fault::Swallowed {
+                return;
+            }
             if behind.is_none() {
                 behind = TcpStream::connect(backend).await.ok();
             }
@@ -97,7 +116,15 @@ impl Proxy {
     async fn answer(&self, stream: &mut TcpStream, fault: Fault, answer: &[u8]) -> bool {
         match fault {
             Fault::None => stream.write_all(answer).await.is_ok(),
-            Fault::Dropped => false,
+            Fault::Dropped | Fault::Swallowed => false,
+            Fault::Closed => {
+                let _ = stream.write_all(answer).await;
+                false
+            }
+            Fault::Held => {
+                self.gate.acquire().await.unwrap().forget();
+                stream.write_all(answer).await.is_ok()
+            }
             Fault::Cut => {
                 let _ = stream.write_all(&answer[..answer.len() - 7]).await;
                 false

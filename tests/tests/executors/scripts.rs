@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use signoff_tests::{CONTRACT, Ran, Workspace, skip};
 
-const WAIVE: &str = "billing.propose_late_fee_waiver";
+pub const WAIVE: &str = "billing.propose_late_fee_waiver";
 
 /// Never to be seen again.
 const PLANTED: [(&str, &str); 3] = [
@@ -29,7 +29,7 @@ fn python() -> bool {
 }
 
 /// The demo's contract with this executor for its waiver.
-fn contract(executor: Value) -> String {
+pub fn contract(executor: Value) -> String {
     let mut contract: Value = serde_json::from_str(&CONTRACT.replace(".signoff/demo/ledger.db", "ledger.db")).unwrap();
     contract["executors"]["app"] = executor;
     contract["executors"].as_object_mut().unwrap().retain(|name, _| name == "app");
@@ -41,9 +41,21 @@ fn contract(executor: Value) -> String {
     contract.to_string()
 }
 
-struct Office {
-    workspace: Workspace,
-    variables: Vec<(String, String)>,
+/// The script's address, token and secret.
+pub fn http() -> Value {
+    json!({
+        "type": "http_handler", "url_env": "APP_URL", "auth": { "type": "bearer_env", "token_env": "APP_TOKEN" },
+        "signing_secret_env": "APP_SECRET"
+    })
+}
+
+pub fn command() -> Value {
+    json!({ "type": "command_handler", "command_env": "APP_COMMAND" })
+}
+
+pub struct Office {
+    pub workspace: Workspace,
+    pub variables: Vec<(String, String)>,
     server: Option<Child>,
 }
 
@@ -58,10 +70,44 @@ impl Drop for Office {
 
 impl Office {
     fn new(executor: Value) -> Self {
-        let workspace = Workspace::with_invoices(9);
+        Self::with_invoices(9, executor)
+    }
+
+    fn with_invoices(count: u32, executor: Value) -> Self {
+        let workspace = Workspace::with_invoices(count);
         workspace.write_contract(&contract(executor));
         let variables = PLANTED.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { workspace, variables, server: None }
+    }
+
+    /// With the script as a server; none, said once, where there is no Python.
+    pub fn over_http(count: u32) -> Option<Self> {
+        let mut office = python().then(|| Self::with_invoices(count, http()))?;
+        office.serve();
+        Some(office)
+    }
+
+    /// With the script as a command.
+    pub fn as_a_command(count: u32) -> Option<Self> {
+        let mut office = python().then(|| Self::with_invoices(count, command()))?;
+        let database = office.workspace.path("billing.db");
+        office.set("APP_COMMAND", format!("python3 '{}' once \"{}\"", script().display(), database.display()));
+        Some(office)
+    }
+
+    fn serve(&mut self) {
+        let mut server = Command::new("python3")
+            .arg(script())
+            .args(["serve"])
+            .arg(self.workspace.path("billing.db"))
+            .envs(PLANTED)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        self.server = Some(server);
+        self.set("APP_URL", format!("http://localhost:{}/writeback", port.trim()));
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -69,7 +115,7 @@ impl Office {
         self.variables.push((name.to_owned(), value));
     }
 
-    fn signoff(&self, arguments: &[&str]) -> Ran {
+    pub fn signoff(&self, arguments: &[&str]) -> Ran {
         let mut command = self.workspace.command();
         command.args(arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         let ran: Ran = command.output().unwrap().into();
@@ -78,7 +124,7 @@ impl Office {
         ran
     }
 
-    fn approved(&self, invoice: &str) -> String {
+    pub fn approved(&self, invoice: &str) -> String {
         let arguments = json!({ "invoice_id": invoice, "reason": "first late payment" }).to_string();
         let ran = self.signoff(&["--format", "json", "propose", WAIVE, "--json", &arguments]).expect(0);
         let id = signoff_tests::proposal_id(&ran.json());
@@ -120,25 +166,11 @@ impl Office {
 
 #[test]
 fn a_handler_of_v1_over_http() {
-    if !python() {
-        return;
+    let Some(mut office) = Office::over_http(9) else { return };
+    // Proxies of the environment are for others: nobody is there.
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+        office.set(name, "http://127.0.0.1:9".to_owned());
     }
-    let mut office = Office::new(json!({
-        "type": "http_handler", "url_env": "APP_URL", "auth": { "type": "bearer_env", "token_env": "APP_TOKEN" },
-        "signing_secret_env": "APP_SECRET"
-    }));
-    let mut server = Command::new("python3")
-        .arg(script())
-        .args(["serve"])
-        .arg(office.workspace.path("billing.db"))
-        .envs(PLANTED)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    office.server = Some(server);
-    office.set("APP_URL", format!("http://localhost:{}/writeback", port.trim()));
     office.loop_once("INV-1");
     let doctor = office.signoff(&["doctor", "--check-handlers"]).expect(0).out;
     assert!(doctor.contains("pass executor:app:handler-reachability"), "{doctor}");
@@ -172,12 +204,7 @@ fn a_handler_of_v1_over_http() {
 
 #[test]
 fn the_same_script_as_a_command() {
-    if !python() {
-        return;
-    }
-    let mut office = Office::new(json!({ "type": "command_handler", "command_env": "APP_COMMAND" }));
-    let database = office.workspace.path("billing.db");
-    office.set("APP_COMMAND", format!("python3 '{}' once \"{}\"", script().display(), database.display()));
+    let Some(office) = Office::as_a_command(9) else { return };
     office.loop_once("INV-1");
     assert!(office.signoff(&["doctor", "--check-handlers"]).expect(0).out.contains("the program is there"));
     office.no_secret_was_kept();

@@ -199,8 +199,11 @@ fn reserved_v6(ip: Ipv6Addr) -> Option<Reserved> {
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some(Reserved::Never("it is an unspecified address")),
         [0, 0, 0, 0, 0, 0, 0, 1] => private("it is this machine"),
-        // An IPv4 address in other clothes is what it is: mapped, compatible, translated (NAT64).
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => reserved_v4(tail),
+        // An IPv4 address in other clothes is what it is: mapped, compatible, translated (SIIT, NAT64).
+        [0, 0, 0, 0, 0, 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0, 0, 0, 0, 0, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => reserved_v4(tail),
         [0x64, 0xff9b, 1, ..] => private("it is in a private network"),
         [0x2002, one, two, ..] => {
             let ([a, b], [c, d]) = (one.to_be_bytes(), two.to_be_bytes());
@@ -241,6 +244,7 @@ mod tests {
             ("https://[::]", Err("it is an unspecified address")),
             ("https://[::ffff:10.0.0.1]", Err("it is in a private network")),
             ("https://[::ffff:127.0.0.1]", Err("it is this machine")),
+            ("https://[::ffff:0:169.254.169.254]", Err("it is a link-local address, where metadata services are")),
             ("https://[64:ff9b::a9fe:a9fe]", Err("it is a link-local address, where metadata services are")),
             ("https://[2002:a00:1::]", Err("it is in a private network")),
             ("https://[fd00:ec2::254]", Err("it is in a private network")),

@@ -55,6 +55,19 @@ struct Idle {
 struct Line {
     sender: SendRequest<Full<Bytes>>,
     task: AbortHandle,
+    /// The same socket once more, to look at.
+    socket: Option<std::net::TcpStream>,
+}
+
+impl Line {
+    /// True of one that may be used for another request. The task may not have run since the other side closed it, so the
+    /// socket itself is asked: nothing stands in it that nobody has read, and it has not ended.
+    fn is_quiet(&self) -> bool {
+        let waits = |socket: &std::net::TcpStream| {
+            socket.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        !self.sender.is_closed() && self.socket.as_ref().is_some_and(waits)
+    }
 }
 
 impl Drop for Line {
@@ -161,7 +174,7 @@ impl Client {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = idle.get_mut(key)?;
         while let Some(Idle { line, since }) = lines.pop() {
-            if since.elapsed() < IDLE && !line.sender.is_closed() {
+            if since.elapsed() < IDLE && line.is_quiet() {
                 return Some(line);
             }
         }
@@ -208,14 +221,15 @@ impl Client {
         let stream = stream?;
         // A small request is not held back for a fuller packet.
         let _ = stream.set_nodelay(true);
+        let (stream, socket) = twice(stream)?;
         if !address.tls {
-            return line(stream, deadline).await;
+            return line(stream, socket, deadline).await;
         }
         let name = ServerName::try_from(address.host.clone())
             .map_err(|_| Failure::NeverSent("its name cannot stand in a certificate"))?;
         let stream = by(deadline, TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream)).await?;
-        let stream = stream.map_err(|_| Failure::NeverSent("TLS could not be agreed on"))?;
-        line(stream, deadline).await
+        let stream = stream.map_err(|error| Failure::NeverSent(distrust(&error)))?;
+        line(stream, socket, deadline).await
     }
 }
 
@@ -224,7 +238,32 @@ async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, Fa
     timeout_at(deadline, work).await.map_err(|_| Failure::NeverSent("there was no connection in time"))
 }
 
-async fn line<S>(stream: S, deadline: Instant) -> Result<Line, Failure>
+/// A socket to talk on and the same to look at; without the second it is used once.
+fn twice(stream: TcpStream) -> Result<(TcpStream, Option<std::net::TcpStream>), Failure> {
+    let gone = |_| Failure::NeverSent("the connection was closed at once");
+    let stream = stream.into_std().map_err(gone)?;
+    let second = stream.try_clone().ok();
+    Ok((TcpStream::from_std(stream).map_err(gone)?, second))
+}
+
+/// Why TLS was not agreed on, in words of our own.
+fn distrust(error: &std::io::Error) -> &'static str {
+    use rustls::{CertificateError as Why, Error};
+    let Some(Error::InvalidCertificate(why)) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return "TLS could not be agreed on";
+    };
+    match why {
+        Why::UnknownIssuer | Why::BadSignature => {
+            "nobody who is trusted here signed its certificate; SSL_CERT_FILE adds an authority"
+        }
+        Why::Expired | Why::ExpiredContext { .. } => "its certificate has expired",
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "its certificate is not valid yet",
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => "its certificate is for another name",
+        _ => "its certificate is not accepted",
+    }
+}
+
+async fn line<S>(stream: S, socket: Option<std::net::TcpStream>, deadline: Instant) -> Result<Line, Failure>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
@@ -234,7 +273,7 @@ where
         // What goes wrong is told to whoever waits for the answer.
         let _ = connection.await;
     });
-    Ok(Line { sender, task: task.abort_handle() })
+    Ok(Line { sender, task: task.abort_handle(), socket })
 }
 
 /// Reads an answer to its end, and no more of it than is looked at.
@@ -260,3 +299,6 @@ async fn read(response: Response<Incoming>, deadline: Instant) -> Result<Answer,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

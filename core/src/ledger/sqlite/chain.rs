@@ -2,14 +2,13 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, params};
-use serde_json::{Value, json};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
 
 use super::schema::COVERED;
 use super::{Failed, index};
 use crate::error::{Code, Error, Result};
-use crate::ledger::Standing;
-use crate::primitives::{Digest, Instant, MacKey, canonical, digest_of, escape};
+use crate::primitives::{Digest, Instant, MacKey, escape};
 use crate::protocol::State;
 
 /// The hash before the first event.
@@ -35,13 +34,31 @@ pub(super) struct StoredEvent {
     pub mac: Vec<u8>,
 }
 
+/// What of an event its hash and its signature are checked by.
+#[derive(Clone, Copy)]
+pub(super) struct EventRef<'a> {
+    pub seq: u64,
+    pub kind: &'a str,
+    pub subject: &'a str,
+    pub at: &'a str,
+    pub hash: &'a [u8],
+    pub mac: &'a [u8],
+}
+
+impl<'a> From<&'a StoredEvent> for EventRef<'a> {
+    fn from(event: &'a StoredEvent) -> Self {
+        let StoredEvent { seq, kind, subject, at, hash, mac, .. } = event;
+        Self { seq: *seq, kind, subject, at, hash, mac }
+    }
+}
+
 /// An event about to be appended.
 pub(super) struct Draft<'a> {
     pub kind: &'a str,
     pub subject: &'a str,
     pub actor: &'a str,
     pub at: Instant,
-    pub detail: String,
+    pub detail: &'a str,
 }
 
 /// What is wrong, and where.
@@ -103,7 +120,7 @@ pub(super) fn check_beginning(connection: &Connection, key: &MacKey) -> Result<(
 pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draft: &Draft<'_>) -> Result<Head> {
     let seq = previous.size + 1;
     let at = draft.at.to_string();
-    let (payload, _) = payload_digest(connection, seq, draft.actor, &draft.detail)?;
+    let payload = payload_digest(connection, seq, draft.actor, draft.detail)?;
     let hash = event_hash(seq, previous.hash, draft.kind, draft.subject, &at, payload);
     let head = Head { size: seq, hash };
     connection
@@ -121,25 +138,20 @@ pub(super) fn append(connection: &Connection, key: &MacKey, previous: Head, draf
     Ok(head)
 }
 
-/// Checks one event against its predecessor, its rows and the key; answers its hash and the tables it has rows in.
-pub(super) fn check(
-    connection: &Connection,
-    key: &MacKey,
-    previous: Digest,
-    event: &StoredEvent,
-) -> Result<(Digest, Vec<&'static str>)> {
-    let (payload, tables) = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
-    check_payload(key, previous, event, payload).map(|hash| (hash, tables))
+/// Checks one event against its predecessor, its rows and the key.
+pub(super) fn check(connection: &Connection, key: &MacKey, previous: Digest, event: &StoredEvent) -> Result<()> {
+    let payload = payload_digest(connection, event.seq, &event.actor, &event.detail)?;
+    check_payload(key, previous, event.into(), payload).map(|_| ())
 }
 
 /// Checks one event against its predecessor, the hash over what it covers and the key; answers its hash.
-pub(super) fn check_payload(key: &MacKey, previous: Digest, event: &StoredEvent, payload: Digest) -> Result<Digest> {
+pub(super) fn check_payload(key: &MacKey, previous: Digest, event: EventRef<'_>, payload: Digest) -> Result<Digest> {
     let name = || format!("event {}", event.seq);
-    let hash = event_hash(event.seq, previous, &event.kind, &event.subject, &event.at, payload);
-    if event.hash.as_slice() != hash.as_bytes() {
+    let hash = event_hash(event.seq, previous, event.kind, event.subject, event.at, payload);
+    if event.hash != hash.as_bytes() {
         return Err(tampered(name(), "its hash does not cover what is stored with it"));
     }
-    if !key.verify("signoff event", hash.as_bytes(), &event.mac) {
+    if !key.verify("signoff event", hash.as_bytes(), event.mac) {
         return Err(tampered(name(), "its signature is not ours"));
     }
     Ok(hash)
@@ -169,45 +181,99 @@ fn hex_of(digest: Digest) -> [u8; 64] {
     digits
 }
 
-/// One look at every table: each gives its `seq`, which is NULL where it has no row, and its covered columns.
-static ROWS: LazyLock<String> = LazyLock::new(|| {
+/// What an event covers, as the canonical JSON that its payload digest goes over, written piece by piece.
+pub(super) struct Payload<'a> {
+    text: &'a mut Vec<u8>,
+    any: bool,
+}
+
+impl<'a> Payload<'a> {
+    /// Begins with the event's own part, in a buffer that is used again and again.
+    pub(super) fn new(text: &'a mut Vec<u8>, actor: &str, detail: &str) -> Self {
+        text.clear();
+        text.push(b'[');
+        escape(actor, text);
+        text.push(b',');
+        escape(detail, text);
+        text.extend_from_slice(b",[");
+        Self { text, any: false }
+    }
+
+    /// Adds a row with its covered columns.
+    pub(super) fn row<'v, E>(
+        &mut self,
+        table: &str,
+        values: impl Iterator<Item = std::result::Result<Option<&'v str>, E>>,
+    ) -> std::result::Result<(), E> {
+        self.text.extend_from_slice(if self.any { b",[" } else { b"[" });
+        self.any = true;
+        escape(table, self.text);
+        self.text.extend_from_slice(b",[");
+        for (number, value) in values.enumerate() {
+            if number > 0 {
+                self.text.push(b',');
+            }
+            match value? {
+                Some(value) => escape(value, self.text),
+                None => self.text.extend_from_slice(b"null"),
+            }
+        }
+        self.text.extend_from_slice(b"]]");
+        Ok(())
+    }
+
+    /// The digest over all of it.
+    pub(super) fn digest(self) -> Digest {
+        self.text.extend_from_slice(b"]]");
+        Digest::of(self.text)
+    }
+}
+
+/// The rows that were written with an event: columns and joins. Each table gives its `seq`, which is NULL where it has no
+/// row, and its covered columns.
+pub(super) static ROWS: LazyLock<(String, String)> = LazyLock::new(|| {
     let (mut outputs, mut joins) = (Vec::new(), String::new());
     for (table, columns) in COVERED {
         outputs.push(format!("{table}.seq"));
         outputs.extend(columns.iter().map(|column| column.replace("$", table)));
-        joins.push_str(&format!(" LEFT JOIN {table} ON {table}.seq = asked.seq"));
+        joins.push_str(&format!(" LEFT JOIN {table} ON {table}.seq = e.seq"));
     }
-    format!("SELECT {} FROM (SELECT ?1 AS seq) AS asked{joins}", outputs.join(", "))
+    (outputs.join(", "), joins)
 });
 
+/// The tables that have a row among what [`ROWS`] selected from this column on, each with its first covered column. Adds
+/// them to the payload.
+pub(super) fn covered(
+    row: &Row<'_>,
+    first: usize,
+    payload: &mut Payload<'_>,
+    mut tell: impl FnMut(&'static str, usize),
+) -> rusqlite::Result<()> {
+    let mut index = first;
+    for (table, columns) in COVERED {
+        if row.get_ref(index)? != ValueRef::Null {
+            let value = |offset| Ok::<_, rusqlite::Error>(row.get_ref(index + offset)?.as_str_or_null()?);
+            payload.row(table, (1..=columns.len()).map(value))?;
+            tell(table, index + 1);
+        }
+        index += columns.len() + 1;
+    }
+    Ok(())
+}
+
+/// One event's rows.
+static ROWS_OF_ONE: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM (SELECT ?1 AS seq) AS e{}", ROWS.0, ROWS.1));
+
 /// Over the event's own detail and every row written with it.
-pub(super) fn payload_digest(
-    connection: &Connection,
-    seq: u64,
-    actor: &str,
-    detail: &str,
-) -> Result<(Digest, Vec<&'static str>)> {
-    let (mut rows, mut tables) = (Vec::new(), Vec::new());
+pub(super) fn payload_digest(connection: &Connection, seq: u64, actor: &str, detail: &str) -> Result<Digest> {
+    let mut text = Vec::with_capacity(4096);
+    let mut payload = Payload::new(&mut text, actor, detail);
     connection
-        .prepare_cached(&ROWS)
-        .and_then(|mut statement| {
-            statement.query_row([seq], |row| {
-                let mut index = 0;
-                for (table, columns) in COVERED {
-                    let present = row.get::<_, Option<u64>>(index)?.is_some();
-                    if present {
-                        let values: rusqlite::Result<Vec<Option<String>>> =
-                            (1..=columns.len()).map(|offset| row.get(index + offset)).collect();
-                        rows.push(json!([table, values?]));
-                        tables.push(*table);
-                    }
-                    index += columns.len() + 1;
-                }
-                Ok(())
-            })
-        })
+        .prepare_cached(&ROWS_OF_ONE)
+        .and_then(|mut statement| statement.query_row([seq], |row| covered(row, 0, &mut payload, |_, _| ())))
         .failed()?;
-    Ok((digest_of(&json!([actor, detail, rows]))?, tables))
+    Ok(payload.digest())
 }
 
 /// A proposal's present state, as it is sealed.
@@ -225,29 +291,32 @@ impl Sealed<'_> {
     const DOMAIN: &'static str = "signoff proposal state";
 
     /// The signature over all of it.
-    pub(super) fn seal(&self, key: &MacKey) -> Result<[u8; 32]> {
-        Ok(key.tag(Self::DOMAIN, self.message()?.as_bytes()))
+    pub(super) fn seal(&self, key: &MacKey) -> [u8; 32] {
+        key.tag(Self::DOMAIN, &self.message())
     }
 
     /// True if the seal is ours.
-    pub(super) fn verify(&self, key: &MacKey, seal: &[u8]) -> Result<bool> {
-        Ok(key.verify(Self::DOMAIN, self.message()?.as_bytes(), seal))
+    pub(super) fn verify(&self, key: &MacKey, seal: &[u8]) -> bool {
+        key.verify(Self::DOMAIN, &self.message(), seal)
     }
 
-    fn message(&self) -> Result<String> {
-        let object = self.object_key.map(hex::encode);
-        canonical(&json!([
-            self.proposal_id,
-            object,
-            hex::encode(self.row_key),
-            self.state.as_str(),
-            self.standing,
-            self.last_seq
-        ]))
+    /// As the canonical JSON of an array.
+    fn message(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(512);
+        text.push(b'[');
+        escape(self.proposal_id, &mut text);
+        text.push(b',');
+        match self.object_key {
+            Some(key) => escape(hex::encode(key), &mut text),
+            None => text.extend_from_slice(b"null"),
+        }
+        for part in [&hex::encode(self.row_key), self.state.as_str(), self.standing] {
+            text.push(b',');
+            escape(part, &mut text);
+        }
+        text.push(b',');
+        text.extend_from_slice(self.last_seq.to_string().as_bytes());
+        text.push(b']');
+        text
     }
-}
-
-/// A standing as its canonical text.
-pub(super) fn standing_text(standing: &Standing) -> Result<String> {
-    canonical(&serde_json::to_value(standing).unwrap_or(Value::Null))
 }

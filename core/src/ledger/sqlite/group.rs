@@ -104,7 +104,8 @@ fn same_schema(store: &Store) -> Result<()> {
     if version == store.schema_version { Ok(()) } else { check_schema(&store.connection).map(|_| ()) }
 }
 
-fn run(connection: &Connection, sql: &str) -> Result<()> {
+/// Runs a statement without rows, prepared once.
+pub(super) fn run(connection: &Connection, sql: &str) -> Result<()> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).failed().map(|_| ())
 }
 

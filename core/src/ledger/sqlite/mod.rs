@@ -174,7 +174,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Advanced>> {
-        self.write(move |store| write::advance(store, &advance)).await
+        self.write(move |store| write::advance(store, advance)).await
     }
 
     async fn open_work(&self, state: State, after: u64, limit: u32) -> Result<Vec<OpenWork>> {

@@ -137,14 +137,14 @@ pub(super) fn round(store: &Store, prune: &Prune, after: u64) -> Result<Round> {
         round.proposals += 1;
     }
     if !pruning.proposals.is_empty() {
-        let text = canonical(&serde_json::to_value(&pruning).unwrap_or_default())?;
+        let text = canonical(&pruning)?;
         connection
             .prepare_cached("INSERT INTO prunings (seq, document) VALUES (?1, ?2)")
             .and_then(|mut statement| statement.execute(params![previous.size + 1, text]))
             .failed()?;
         let detail =
             canonical(&json!({ "before": prune.before, "proposals": round.proposals, "events": round.events }))?;
-        let draft = Draft { kind: "proposals_pruned", subject: "", actor: &prune.actor, at: prune.at, detail };
+        let draft = Draft { kind: "proposals_pruned", subject: "", actor: &prune.actor, at: prune.at, detail: &detail };
         append(connection, key, previous, &draft)?;
     }
     Ok(round)
@@ -174,7 +174,7 @@ fn empty(connection: &Connection, proposal_id: &str, created: u64, events: &[u64
             .prepare_cached("SELECT kind, actor, detail FROM events WHERE seq = ?1")
             .and_then(|mut statement| statement.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .failed()?;
-        let (payload, _) = payload_digest(connection, *seq, &actor, &detail)?;
+        let payload = payload_digest(connection, *seq, &actor, &detail)?;
         let stored = |table: &str| document(connection, table, *seq);
         let (proposal, evidence, audit, receipt) =
             (stored("proposals")?, stored("evidence")?, stored("query_audit")?, stored("receipts")?);

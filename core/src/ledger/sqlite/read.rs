@@ -1,13 +1,17 @@
 //! Reading: nothing leaves the ledger that was not checked against the chain and the key.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::chain::{Head, ROOT, Sealed, StoredEvent, check, check_payload, head, tampered, within};
+use super::chain::{
+    EventRef, Head, Payload, ROOT, ROWS, Sealed, StoredEvent, check, check_payload, covered, head, tampered, within,
+};
+use super::group::run;
 use super::schema::{COVERED, FORMAT};
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
@@ -34,34 +38,31 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
 }
 
 /// A proposal's state as its events tell it.
-#[derive(Debug, Clone)]
-pub(super) struct Folded {
-    pub state: State,
-    pub standing: Standing,
-    pub last_seq: u64,
+struct Folded {
+    state: State,
+    standing: Standing,
+    last_seq: u64,
 }
 
 /// Folds one lifecycle event; refuses a move that the table does not have.
-pub(super) fn fold(before: Option<&Folded>, event: &StoredEvent, detail: &Value) -> Result<Folded> {
-    let broken = || tampered(format!("event {}", event.seq), "it does not follow the lifecycle");
+fn fold(before: Option<&Folded>, seq: u64, kind: &str, detail: &Value) -> Result<Folded> {
+    let broken = || tampered(format!("event {seq}"), "it does not follow the lifecycle");
     let to = detail.get("to").and_then(Value::as_str).and_then(State::parse).ok_or_else(broken)?;
-    let standing =
-        detail.get("standing").cloned().and_then(|value| serde_json::from_value(value).ok()).ok_or_else(broken)?;
+    let standing = detail.get("standing").ok_or_else(broken)?;
+    let standing = Standing::deserialize(standing).map_err(|_| broken())?;
     let named = detail.get("event").and_then(Value::as_str).and_then(Event::parse);
     let allowed = match (before, named) {
-        (None, None) => event.kind == "proposal_created" && to == State::PendingReview,
+        (None, None) => kind == "proposal_created" && to == State::PendingReview,
         (Some(before), Some(named)) => before.state.after(named).ok() == Some(to),
         _ => false,
     };
-    if allowed { Ok(Folded { state: to, standing, last_seq: event.seq }) } else { Err(broken()) }
+    if allowed { Ok(Folded { state: to, standing, last_seq: seq }) } else { Err(broken()) }
 }
 
-/// The stored row of a proposal.
-pub(super) struct StoredProposal {
+/// Where a proposal stands, as stored.
+pub(super) struct StoredStanding {
     pub seq: u64,
     pub proposal_id: String,
-    pub document: String,
-    pub facts: String,
     pub state: String,
     pub standing: String,
     pub last_seq: u64,
@@ -70,31 +71,54 @@ pub(super) struct StoredProposal {
     pub row_key: Vec<u8>,
 }
 
-/// Selects [`proposal_row`]s.
-pub(super) const PROPOSALS: &str = "SELECT p.seq, p.proposal_id, p.document, p.facts, s.state, s.standing, s.last_seq, s.seal, s.object_key, s.row_key FROM proposals p JOIN standings s ON s.seq = p.seq";
+/// Selects [`standing_row`]s.
+pub(super) const STANDINGS: &str = "SELECT p.seq, p.proposal_id, s.state, s.standing, s.last_seq, s.seal, s.object_key, s.row_key FROM proposals p JOIN standings s ON s.seq = p.seq";
 
-pub(super) fn proposal_row(row: &Row<'_>) -> rusqlite::Result<StoredProposal> {
-    Ok(StoredProposal {
+pub(super) fn standing_row(row: &Row<'_>) -> rusqlite::Result<StoredStanding> {
+    Ok(StoredStanding {
         seq: row.get(0)?,
         proposal_id: row.get(1)?,
-        document: row.get(2)?,
-        facts: row.get(3)?,
-        state: row.get(4)?,
-        standing: row.get(5)?,
-        last_seq: row.get(6)?,
-        seal: row.get(7)?,
-        object_key: row.get(8)?,
-        row_key: row.get(9)?,
+        state: row.get(2)?,
+        standing: row.get(3)?,
+        last_seq: row.get(4)?,
+        seal: row.get(5)?,
+        object_key: row.get(6)?,
+        row_key: row.get(7)?,
     })
 }
 
-impl StoredProposal {
+/// Where a proposal of this id stands.
+pub(super) fn standing_of(connection: &Connection, proposal_id: &str) -> Result<Option<StoredStanding>> {
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("{STANDINGS} WHERE p.proposal_id = ?1"));
+    connection
+        .prepare_cached(&SQL)
+        .and_then(|mut statement| statement.query_row([proposal_id], standing_row).optional())
+        .failed()
+}
+
+/// The stored row of a proposal.
+pub(super) struct StoredProposal {
+    pub stands: StoredStanding,
+    pub document: String,
+}
+
+/// Selects [`proposal_row`]s.
+pub(super) const PROPOSALS: &str = "SELECT p.seq, p.proposal_id, s.state, s.standing, s.last_seq, s.seal, s.object_key, s.row_key, p.document FROM proposals p JOIN standings s ON s.seq = p.seq";
+
+pub(super) fn proposal_row(row: &Row<'_>) -> rusqlite::Result<StoredProposal> {
+    Ok(StoredProposal { stands: standing_row(row)?, document: row.get(8)? })
+}
+
+impl StoredStanding {
+    fn broken(&self, problem: &str) -> Error {
+        tampered(format!("proposal {}", self.proposal_id), problem)
+    }
+
     /// The state, if its seal is ours.
     pub(super) fn sealed_state(&self, key: &MacKey) -> Result<State> {
-        let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
-        let state = State::parse(&self.state).ok_or_else(|| broken("its state is not a state"))?;
+        let state = State::parse(&self.state).ok_or_else(|| self.broken("its state is not a state"))?;
         let sealed = self.sealed(state, &self.standing, self.last_seq);
-        if sealed.verify(key, &self.seal)? { Ok(state) } else { Err(broken("its state is not signed by us")) }
+        if sealed.verify(key, &self.seal) { Ok(state) } else { Err(self.broken("its state is not signed by us")) }
     }
 
     /// What is sealed when it stands so.
@@ -103,26 +127,22 @@ impl StoredProposal {
         Sealed { proposal_id: &self.proposal_id, object_key, row_key: &self.row_key, state, standing, last_seq }
     }
 
-    /// The facts, if the change set hashes to its hash, and the state is signed and as the events tell.
-    pub(super) fn check(&self, key: &MacKey, folded: &Folded, change_set: &ChangeSet) -> Result<Facts> {
-        let broken = |problem: &str| tampered(format!("proposal {}", self.proposal_id), problem);
-        change_set.verify_hash().map_err(|_| broken("its hash is not the hash of its change set"))?;
-        if change_set.proposal_id != self.proposal_id {
-            return Err(broken("its change set is another's"));
-        }
+    /// The state is signed, and as the events tell.
+    fn check(&self, key: &MacKey, folded: &Folded) -> Result<()> {
         let state = self.sealed_state(key)?;
-        let standing: Standing = serde_json::from_str(&self.standing).map_err(|_| broken("its standing is not one"))?;
+        let standing: Standing =
+            serde_json::from_str(&self.standing).map_err(|_| self.broken("its standing is not one"))?;
         if state != folded.state || standing != folded.standing || self.last_seq != folded.last_seq {
-            return Err(broken("its state is not what its events tell"));
+            return Err(self.broken("its state is not what its events tell"));
         }
-        let facts = serde_json::from_str(&self.facts).map_err(|_| broken("its facts are not readable"))?;
-        Ok(facts)
+        Ok(())
     }
+}
 
-    /// The change set, parsed; its hash is for [`Self::check`].
+impl StoredProposal {
+    /// The change set, parsed; its hash is not compared.
     pub(super) fn change_set(&self) -> Result<ChangeSet> {
-        let broken = || tampered(format!("proposal {}", self.proposal_id), "its change set is not one");
-        ChangeSet::parse(&self.document).map_err(|_| broken())
+        ChangeSet::parse(&self.document).map_err(|_| self.stands.broken("its change set is not one"))
     }
 }
 
@@ -147,75 +167,116 @@ pub(super) fn open_work(store: &Store, state: State, after: u64, limit: u32) -> 
 
 pub(super) fn load(store: &Store, proposal_id: &str) -> Result<ProposalRecord> {
     // One snapshot for all the selects.
-    store.connection.execute_batch("BEGIN DEFERRED").failed()?;
+    run(&store.connection, "BEGIN DEFERRED")?;
     let result =
         head(&store.connection, &store.key).and_then(|head| load_in(&store.connection, &store.key, head, proposal_id));
-    let ended = store.connection.execute_batch("COMMIT").failed();
+    let ended = run(&store.connection, "COMMIT");
     result.and_then(|record| ended.map(|()| record))
 }
 
-pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposal_id: &str) -> Result<ProposalRecord> {
-    let stored = connection
-        .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
-        .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
-        .failed()?;
-    let Some(stored) = stored else { return Err(missing(connection, key, proposal_id)?) };
-    let events = connection
-        .prepare_cached(&format!(
-            "SELECT {EVENT_COLUMNS} FROM events WHERE subject = ?1 AND subject <> '' ORDER BY seq"
-        ))
-        .and_then(|mut statement| statement.query_map([proposal_id], event_row)?.collect::<rusqlite::Result<Vec<_>>>())
-        .failed()?;
-    let broken = |problem: &str| tampered(format!("proposal {proposal_id}"), problem);
-    let change_set = stored.change_set()?;
+/// A proposal's events in order, each with the hash before it, a decision's signature and the rows written with it.
+static STORY: LazyLock<String> = LazyLock::new(|| {
+    let (columns, joins) = &*ROWS;
+    format!(
+        "SELECT e.seq, e.kind, e.actor, e.at, e.detail, e.hash, e.mac, b.hash, approvals.mac, {columns} FROM events e LEFT JOIN events b ON b.seq = e.seq - 1{joins} WHERE e.subject = ?1 AND e.subject <> '' ORDER BY e.seq"
+    )
+});
 
-    let mut folded: Option<Folded> = None;
-    let (mut decisions, mut jobs, mut receipts, mut history) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for event in &events {
-        within(head, event.seq)?;
-        let previous = predecessor(connection, event.seq)?;
-        let (hash, tables) = check(connection, key, previous, event)?;
-        let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
-        folded = Some(fold(folded.as_ref(), event, &detail)?);
-        for table in tables {
-            match table {
-                "approvals" => decisions.extend(decision(connection, key, event.seq)?),
-                "receipts" => receipts.extend(receipt(connection, event.seq)?),
-                "writeback_jobs" => {
-                    let text = document(connection, table, event.seq)?.unwrap_or_default();
-                    jobs.push(job(&change_set, &text, event.seq)?);
-                }
-                _ => {}
-            }
-        }
-        let at = Instant::parse(&event.at).map_err(|_| broken("an event has no time"))?;
-        history.push(EventRecord {
-            seq: event.seq,
-            kind: event.kind.clone(),
-            actor: event.actor.clone(),
-            at,
-            detail,
-            hash,
-        });
+/// Each document is read once, hashed as it stands, and parsed when its event is known to be ours.
+pub(super) fn load_in(connection: &Connection, key: &MacKey, head: Head, proposal_id: &str) -> Result<ProposalRecord> {
+    let Some(stored) = standing_of(connection, proposal_id)? else {
+        return Err(missing(connection, key, proposal_id)?);
+    };
+    let mut statement = connection.prepare_cached(&STORY).failed()?;
+    let mut rows = statement.query([proposal_id]).failed()?;
+    let mut story = Story::default();
+    while let Some(row) = rows.next().failed()? {
+        story.event(row, key, head, &stored)?;
     }
-    let folded = folded.ok_or_else(|| broken("it has no events"))?;
-    let facts = stored.check(key, &folded, &change_set)?;
-    if events.first().map(|event| event.seq) != Some(stored.seq) {
-        return Err(broken("it was not made by its first event"));
-    }
+    let folded = story.folded.ok_or_else(|| stored.broken("it has no events"))?;
+    let (change_set, document, facts) =
+        story.proposal.ok_or_else(|| stored.broken("it was not made by its first event"))?;
+    stored.check(key, &folded)?;
     Ok(ProposalRecord {
         change_set,
-        document: stored.document,
+        document,
         facts,
         state: folded.state,
         standing: folded.standing,
         created_seq: stored.seq,
         last_seq: stored.last_seq,
-        events: history,
-        decisions,
-        jobs,
-        receipts,
+        events: story.events,
+        decisions: story.decisions,
+        jobs: story.jobs,
+        receipts: story.receipts,
     })
+}
+
+/// A proposal, as far as its events have been read.
+#[derive(Default)]
+struct Story {
+    text: Vec<u8>,
+    folded: Option<Folded>,
+    proposal: Option<(ChangeSet, String, Facts)>,
+    events: Vec<EventRecord>,
+    decisions: Vec<Decision>,
+    jobs: Vec<WritebackJob>,
+    receipts: Vec<ReceiptRecord>,
+}
+
+impl Story {
+    /// The next event, checked before anything of it is believed.
+    fn event(&mut self, row: &Row<'_>, key: &MacKey, head: Head, stored: &StoredStanding) -> Result<()> {
+        let text = |index: usize| row.get_ref(index).and_then(|value| Ok(value.as_str()?)).failed();
+        let maybe = |index: usize| row.get_ref(index).and_then(|value| Ok(value.as_str_or_null()?)).failed();
+        let bytes = |index: usize| row.get_ref(index).and_then(|value| Ok(value.as_blob()?)).failed();
+        let seq: u64 = row.get(0).failed()?;
+        within(head, seq)?;
+        let previous = match row.get::<_, Option<[u8; 32]>>(7).failed()? {
+            _ if seq <= 1 => ROOT,
+            Some(hash) => hash,
+            None => return Err(tampered(format!("event {}", seq - 1), "it is missing")),
+        };
+        let (kind, actor, at, detail) = (text(1)?, text(2)?, text(3)?, text(4)?);
+        let mut payload = Payload::new(&mut self.text, actor, detail);
+        let mut found = Vec::new();
+        covered(row, 9, &mut payload, |table, index| found.push((table, index))).failed()?;
+        let stored_event = EventRef { seq, kind, subject: &stored.proposal_id, at, hash: bytes(5)?, mac: bytes(6)? };
+        let hash = check_payload(key, Digest::from_bytes(previous), stored_event, payload.digest())?;
+        let detail: Value = serde_json::from_str(detail).unwrap_or(Value::Null);
+        self.folded = Some(fold(self.folded.as_ref(), seq, kind, &detail)?);
+        for (table, index) in found {
+            match table {
+                // What made it stands in its first event, and in no other.
+                "proposals" if self.events.is_empty() && seq == stored.seq && text(index)? == stored.proposal_id => {
+                    self.proposal = Some(proposal(text(index + 1)?, text(index + 2)?, stored)?);
+                }
+                "proposals" => return Err(stored.broken("it was not made by its first event")),
+                "approvals" => self.decisions.push(signed_decision(key, seq, text(index)?, bytes(8)?)?),
+                "receipts" => self.receipts.push(receipt_of(seq, text(index)?, maybe(index + 1)?)?),
+                "writeback_jobs" => {
+                    let made = self.proposal.as_ref().map(|(change_set, ..)| change_set);
+                    let made = made.ok_or_else(|| stored.broken("it was not made by its first event"))?;
+                    self.jobs.push(job(made, text(index)?, seq)?);
+                }
+                _ => {}
+            }
+        }
+        let at = Instant::parse(at).map_err(|_| stored.broken("an event has no time"))?;
+        self.events.push(EventRecord { seq, kind: kind.to_owned(), actor: actor.to_owned(), at, detail, hash });
+        Ok(())
+    }
+}
+
+/// A change set that its event shows to be as it was written, and the facts beside it.
+fn proposal(document: &str, facts: &str, stored: &StoredStanding) -> Result<(ChangeSet, String, Facts)> {
+    let change_set =
+        ChangeSet::read_own(document).ok_or_else(|| stored.broken("its hash is not the hash of its change set"))?;
+    if change_set.proposal_id != stored.proposal_id {
+        return Err(stored.broken("its change set is another's"));
+    }
+    let facts = serde_json::from_str(facts).map_err(|_| stored.broken("its facts are not readable"))?;
+    Ok((change_set, document.to_owned(), facts))
 }
 
 /// Why there is no such proposal: there never was, or a pruning says that it was pruned.
@@ -244,7 +305,7 @@ pub(super) fn check_pruned(connection: &Connection, key: &MacKey, seq: u64, payl
     if !event.actor.is_empty() || !event.detail.is_empty() {
         return Err(tampered(format!("event {seq}"), "it is pruned and has something left"));
     }
-    check_payload(key, predecessor(connection, seq)?, &event, Digest::from_bytes(payload))?;
+    check_payload(key, predecessor(connection, seq)?, (&event).into(), Digest::from_bytes(payload))?;
     Ok(event)
 }
 
@@ -299,26 +360,19 @@ pub(super) fn job(set: &ChangeSet, document: &str, seq: u64) -> Result<Writeback
     if job.digest()? == stored.digest { Ok(job) } else { Err(broken()) }
 }
 
-/// The decision of an event, its own signature checked.
-pub(super) fn decision(connection: &Connection, key: &MacKey, seq: u64) -> Result<Option<Decision>> {
-    let row = connection
-        .prepare_cached("SELECT document, mac FROM approvals WHERE seq = ?1")
-        .and_then(|mut statement| {
-            statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
-        })
-        .failed()?;
-    let Some((document, mac)) = row else { return Ok(None) };
-    if !key.verify("signoff decision", document.as_bytes(), &mac) {
+/// A decision, its own signature checked.
+fn signed_decision(key: &MacKey, seq: u64, document: &str, mac: &[u8]) -> Result<Decision> {
+    if !key.verify("signoff decision", document.as_bytes(), mac) {
         return Err(tampered(format!("event {seq}"), "the decision's signature is not ours"));
     }
-    parse(&document, seq).map(Some)
+    parse(document, seq)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(document: &str, seq: u64) -> Result<T> {
     serde_json::from_str(document).map_err(|_| tampered(format!("event {seq}"), "a document does not parse"))
 }
 
-/// The receipt of an event, its own hash checked.
+/// The receipt of an event that was checked, its own hash compared.
 pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<ReceiptRecord>> {
     let row = connection
         .prepare_cached("SELECT document, details FROM receipts WHERE seq = ?1")
@@ -328,29 +382,31 @@ pub(super) fn receipt(connection: &Connection, seq: u64) -> Result<Option<Receip
                 .optional()
         })
         .failed()?;
-    let Some((document, details)) = row else { return Ok(None) };
+    row.map(|(document, details)| receipt_of(seq, &document, details.as_deref())).transpose()
+}
+
+fn receipt_of(seq: u64, document: &str, details: Option<&str>) -> Result<ReceiptRecord> {
     let broken = || tampered(format!("event {seq}"), "the receipt's hash is not the hash of what it says");
-    let receipt = ExecutionReceipt::parse(&document).map_err(|_| broken())?;
-    receipt.verify_hash().map_err(|_| broken())?;
-    let details = details.map(|text| parse(&text, seq)).transpose()?;
-    Ok(Some(ReceiptRecord { seq, receipt, details }))
+    let receipt = ExecutionReceipt::read_own(document).ok_or_else(broken)?;
+    let details = details.map(|text| parse(text, seq)).transpose()?;
+    Ok(ReceiptRecord { seq, receipt, details })
 }
 
 /// A list checks the event that made each row, its seal, and that this is the seal of its last event: an older one is
 /// genuine, too. The events between are checked when a proposal is loaded.
-pub(super) fn summary(connection: &Connection, key: &MacKey, row: StoredProposal) -> Result<ProposalSummary> {
-    let broken = |problem: &str| tampered(format!("proposal {}", row.proposal_id), problem);
+pub(super) fn summary(connection: &Connection, key: &MacKey, proposal: StoredProposal) -> Result<ProposalSummary> {
+    let StoredProposal { stands: row, document } = proposal;
     if check_event(connection, key, row.seq)?.subject != row.proposal_id {
-        return Err(broken("it was not made by its first event"));
+        return Err(row.broken("it was not made by its first event"));
     }
-    let change_set = ChangeSet::parse(&row.document).map_err(|_| broken("its change set is not one"))?;
+    let change_set: ChangeSet = serde_json::from_str(&document).map_err(|_| row.broken("its change set is not one"))?;
     let state = row.sealed_state(key)?;
     let last: Option<u64> = connection
         .prepare_cached(LAST_OF)
         .and_then(|mut statement| statement.query_row([&row.proposal_id], |found| found.get(0)))
         .failed()?;
     if last != Some(row.last_seq) {
-        return Err(broken("its state is not what its events tell"));
+        return Err(row.broken("its state is not what its events tell"));
     }
     Ok(ProposalSummary {
         seq: row.seq,

@@ -2,7 +2,7 @@
 //! nothing there is approved or unresolved. A receipt in another table would not be seen, and its change run twice.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::chain::{Draft, append, head, tampered};
 use super::read::{PROPOSALS, check_event, parse, proposal_row};
@@ -35,7 +35,7 @@ fn record(connection: &Connection, seq: u64, place: &ReceiptsIn) -> Result<()> {
 }
 
 fn text(table: &ReceiptTable) -> Result<String> {
-    canonical(&serde_json::to_value(table).unwrap_or(Value::Null))
+    canonical(table)
 }
 
 /// Inside a claim's transaction: the recorded table must be this one; the first claim of a source records it.
@@ -68,7 +68,8 @@ pub(super) fn rebind(store: &Store, to: &ReceiptsIn, actor: &str, at: Instant) -
     let detail = canonical(&json!({ "from": recorded.sql(), "to": to.table.sql() }))?;
     // Never the id of a proposal, whatever the source is called.
     let subject = format!("source:{}", to.source);
-    append(connection, key, previous, &Draft { kind: "receipts_table_changed", subject: &subject, actor, at, detail })?;
+    let draft = Draft { kind: "receipts_table_changed", subject: &subject, actor, at, detail: &detail };
+    append(connection, key, previous, &draft)?;
     Ok(before)
 }
 
@@ -80,11 +81,13 @@ fn open(connection: &Connection, key: &MacKey, source: &str) -> Result<Vec<Strin
         statement.query_map([], proposal_row).and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>).failed()?;
     let mut found = Vec::new();
     for row in rows {
-        row.sealed_state(key)?;
+        row.stands.sealed_state(key)?;
         let change_set = row.change_set()?;
-        change_set.verify_hash().map_err(|_| tampered(format!("proposal {}", row.proposal_id), "its hash is wrong"))?;
+        change_set
+            .verify_hash()
+            .map_err(|_| tampered(format!("proposal {}", row.stands.proposal_id), "its hash is wrong"))?;
         if change_set.source.source_id == source {
-            found.push(row.proposal_id);
+            found.push(row.stands.proposal_id);
         }
     }
     Ok(found)

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Rows, Statement};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::chain::{ROOT, Sealed, StoredEvent, check_beginning, event_hash, head, tampered};
+use super::chain::{Payload, ROOT, Sealed, StoredEvent, check_beginning, check_payload, head, tampered};
 use super::index::{self, BLOCK, Block, Recorded, block_of, proposal_terms};
 use super::read::EVENT_COLUMNS;
 use super::schema::{COVERED, check_schema};
@@ -19,7 +19,7 @@ use super::write::decision_mac;
 use super::{Failed, Store, prune};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{Checkpoint, Verified};
-use crate::primitives::{Digest, MacKey, escape};
+use crate::primitives::{Digest, MacKey};
 use crate::protocol::{ChangeSet, Event, ExecutionReceipt, State};
 
 pub(super) fn verify(
@@ -240,30 +240,11 @@ impl<'a> Pass<'a> {
     /// An event with its rows.
     fn event(&mut self, event: &StoredEvent, tables: &[Table<'_>]) -> Result<()> {
         let rows = || tables.iter().filter(|table| table.seq == Some(event.seq));
-        let text = &mut self.text;
-        text.clear();
-        text.push(b'[');
-        escape(&event.actor, text);
-        text.push(b',');
-        escape(&event.detail, text);
-        text.extend_from_slice(b",[");
-        for (number, table) in rows().enumerate() {
-            text.extend_from_slice(if number == 0 { b"[" } else { b",[" });
-            escape(table.name, text);
-            text.extend_from_slice(b",[");
-            for (number, value) in table.values.iter().enumerate() {
-                if number > 0 {
-                    text.push(b',');
-                }
-                match value {
-                    Some(value) => escape(value, text),
-                    None => text.extend_from_slice(b"null"),
-                }
-            }
-            text.extend_from_slice(b"]]");
+        let mut payload = Payload::new(&mut self.text, &event.actor, &event.detail);
+        for table in rows() {
+            payload.row(table.name, table.values.iter().map(|value| Ok::<_, Error>(value.as_deref())))?;
         }
-        text.extend_from_slice(b"]]");
-        let payload = Digest::of(text);
+        let payload = payload.digest();
         self.link(event, payload)?;
         let mut recorded =
             Recorded { kind: &event.kind, subject: &event.subject, actor: &event.actor, ..Recorded::default() };
@@ -313,14 +294,7 @@ impl<'a> Pass<'a> {
 
     /// Its hash follows from the one before, and is signed.
     fn link(&mut self, event: &StoredEvent, payload: Digest) -> Result<()> {
-        let name = || format!("event {}", event.seq);
-        let hash = event_hash(event.seq, self.previous, &event.kind, &event.subject, &event.at, payload);
-        if event.hash.as_slice() != hash.as_bytes() {
-            return Err(tampered(name(), "its hash does not cover what is stored with it"));
-        }
-        if !self.key.verify("signoff event", hash.as_bytes(), &event.mac) {
-            return Err(tampered(name(), "its signature is not ours"));
-        }
+        let hash = check_payload(self.key, self.previous, event.into(), payload)?;
         (self.previous, self.reached) = (hash, event.seq);
         Ok(())
     }
@@ -381,7 +355,7 @@ impl<'a> Pass<'a> {
             standing,
             last_seq: event.seq,
         };
-        if sealed.verify(self.key, seal)? { Ok(()) } else { Err(broken("its state is not signed by us")) }
+        if sealed.verify(self.key, seal) { Ok(()) } else { Err(broken("its state is not signed by us")) }
     }
 
     /// A full block of the index is what its events say.
@@ -422,7 +396,7 @@ fn check_change_set(table: &Table<'_>, event: &StoredEvent) -> Result<()> {
     if table.value(0) != event.subject {
         return Err(broken("its row is another's"));
     }
-    if without(document, r#","integrity":{"proposal_hash":"sha256:"#, r#""}"#) {
+    if ChangeSet::sealed(document).is_some() {
         return Ok(());
     }
     let set = ChangeSet::parse(document).map_err(|_| broken("its change set is not one"))?;
@@ -432,7 +406,7 @@ fn check_change_set(table: &Table<'_>, event: &StoredEvent) -> Result<()> {
 fn check_receipt(table: &Table<'_>, event: &StoredEvent) -> Result<()> {
     let broken = || tampered(format!("event {}", event.seq), "the receipt's hash is not the hash of what it says");
     belongs(table.value(0), event)?;
-    if without(table.value(0), r#","receipt_hash":"sha256:"#, "\"") {
+    if ExecutionReceipt::sealed(table.value(0)).is_some() {
         return Ok(());
     }
     let receipt = ExecutionReceipt::parse(table.value(0)).map_err(|_| broken())?;
@@ -456,15 +430,4 @@ fn belongs(document: &str, event: &StoredEvent) -> Result<()> {
     } else {
         Err(tampered(format!("event {}", event.seq), "a row in it is another proposal's"))
     }
-}
-
-/// True if the text without a member that begins and ends so hashes to the digest in that member. Quotes inside of
-/// values are escaped, so what begins so is a member; of several, one will do.
-fn without(document: &str, begins: &str, ends: &str) -> bool {
-    document.match_indices(begins).any(|(at, _)| {
-        let (before, rest) = document.split_at_checked(at).unwrap_or_default();
-        let digits = rest.get(begins.len()..begins.len() + 64).unwrap_or_default();
-        let after = rest.get(begins.len() + 64..).and_then(|rest| rest.strip_prefix(ends));
-        after.is_some_and(|after| Digest::of_parts(&[before.as_bytes(), after.as_bytes()]).hex() == digits)
-    })
 }

@@ -1,15 +1,19 @@
 //! Writing: one step, one event, inside a transaction that is open already (see [`group`](super::group)).
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::chain::{Draft, Head, Sealed, append, head, standing_text, tampered, within};
-use super::read::{PROPOSALS, StoredProposal, load_in, proposal_row};
+use super::chain::{Draft, Head, Sealed, append, head, tampered, within};
+use super::read::{StoredStanding, document, load_in, parse, standing_of};
 use super::receipt_table;
 use super::{Failed, Store};
 use crate::error::{Code, Error, Result};
 use crate::fault_point;
-use crate::ledger::{Advance, Advanced, HumanChange, NewProposal, NewRead, ProposalRecord, Recorded, Standing};
+use crate::ledger::{
+    Advance, Advanced, EventRecord, HumanChange, NewProposal, NewRead, ProposalRecord, ReceiptRecord, Recorded,
+    Standing,
+};
 use crate::primitives::{Instant, MacKey, canonical, digest_of};
 use crate::protocol::{ChangeSet, ChangeSetMode, Columns, Event, ROW_HASH_COLUMN, State};
 
@@ -28,7 +32,7 @@ pub(super) fn record_read(store: &Store, read: &NewRead) -> Result<()> {
         Some(evidence) => ("evidence_recorded", evidence.id.as_str()),
         None => ("read_denied", ""),
     };
-    let draft = Draft { kind, subject, actor: &read.actor, at: read.at, detail: String::new() };
+    let draft = Draft { kind, subject, actor: &read.actor, at: read.at, detail: "" };
     append(connection, key, previous, &draft).map(|_| ())
 }
 
@@ -79,7 +83,7 @@ pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<R
     let (connection, key) = (&store.connection, &store.key);
     let change_set = &proposal.change_set;
     let document = change_set.canonical()?;
-    let facts = text(&serde_json::to_value(&proposal.facts).unwrap_or(Value::Null));
+    let facts = canonical(&proposal.facts)?;
     let object_key = object_key(change_set)?;
     let mut previous = head(connection, key)?;
     let mut superseded = None;
@@ -105,8 +109,11 @@ pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<R
     let seq = previous.size + 1;
     insert_read(connection, seq, &proposal.read)?;
     fault_point!("fault:ledger.rows");
-    let standing = standing_text(&Standing { expires_at: proposal.expires_at, ..Standing::default() })?;
+    let standing = Standing { expires_at: proposal.expires_at, ..Standing::default() };
     let state = State::PendingReview;
+    let detail = Detail { to: state, standing: &standing, event: None, reason: None, human_action: None };
+    let detail = canonical(&detail)?;
+    let standing = canonical(&standing)?;
     let row_key = row_key(change_set)?;
     let sealed = Sealed {
         proposal_id: &change_set.proposal_id,
@@ -116,7 +123,7 @@ pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<R
         standing: &standing,
         last_seq: seq,
     };
-    let seal = sealed.seal(key)?;
+    let seal = sealed.seal(key);
     connection
         .prepare_cached("INSERT INTO proposals (seq, proposal_id, document, facts) VALUES (?1, ?2, ?3, ?4)")
         .and_then(|mut statement| statement.execute(params![seq, change_set.proposal_id, document, facts]))
@@ -127,13 +134,12 @@ pub(super) fn record_proposal(store: &Store, proposal: &NewProposal) -> Result<R
         )
         .and_then(|mut statement| statement.execute(params![seq, object_key, row_key, state.as_str(), standing, seal]))
         .failed()?;
-    let detail = lifecycle_detail(None, state, &standing, None, None)?;
     let draft = Draft {
         kind: "proposal_created",
         subject: &change_set.proposal_id,
         actor: &change_set.principal.id,
         at: proposal.read.at,
-        detail,
+        detail: &detail,
     };
     append(connection, key, previous, &draft)?;
     fault_point!("fault:ledger.event");
@@ -182,27 +188,16 @@ fn refused(record: &ProposalRecord, change_set: &ChangeSet) -> Error {
 }
 
 /// What an event says of the lifecycle; a verification folds these.
-fn lifecycle_detail(
-    event: Option<Event>,
+#[derive(Serialize)]
+struct Detail<'a> {
     to: State,
-    standing: &str,
-    reason: Option<&str>,
-    human: Option<&HumanChange>,
-) -> Result<String> {
-    let standing: Value = serde_json::from_str(standing).unwrap_or(Value::Null);
-    let mut detail = json!({ "to": to, "standing": standing });
-    if let Some(object) = detail.as_object_mut() {
-        if let Some(event) = event {
-            object.insert("event".to_owned(), Value::from(event.as_str()));
-        }
-        if let Some(reason) = reason {
-            object.insert("reason".to_owned(), Value::from(reason));
-        }
-        if let Some(human) = human {
-            object.insert("human_action".to_owned(), serde_json::to_value(human).unwrap_or(Value::Null));
-        }
-    }
-    canonical(&detail)
+    standing: &'a Standing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    human_action: Option<&'a HumanChange>,
 }
 
 struct Step<'a> {
@@ -221,12 +216,14 @@ fn step_in(
     step: &Step<'_>,
 ) -> Result<Head> {
     let state = record.state.after(step.event)?;
-    let standing = standing_text(&record.standing)?;
-    let detail = lifecycle_detail(Some(step.event), state, &standing, step.reason, None)?;
-    let draft = Draft { kind: kind_of(step.event), subject: record.id(), actor: step.actor, at: step.at, detail };
+    let standing = &record.standing;
+    let event = Some(step.event.as_str());
+    let detail = canonical(&Detail { to: state, standing, event, reason: step.reason, human_action: None })?;
+    let kind = kind_of(step.event);
+    let draft = Draft { kind, subject: record.id(), actor: step.actor, at: step.at, detail: &detail };
     let head = append(connection, key, previous, &draft)?;
     let stored = stored(connection, record.id())?;
-    update_standing(connection, key, &stored, state, &standing, head.size)?;
+    update_standing(connection, key, &stored, state, &canonical(standing)?, head.size)?;
     Ok(head)
 }
 
@@ -249,23 +246,20 @@ fn kind_of(event: Event) -> &'static str {
     }
 }
 
-fn stored(connection: &Connection, proposal_id: &str) -> Result<StoredProposal> {
-    connection
-        .prepare_cached(&format!("{PROPOSALS} WHERE p.proposal_id = ?1"))
-        .and_then(|mut statement| statement.query_row([proposal_id], proposal_row).optional())
-        .failed()?
+fn stored(connection: &Connection, proposal_id: &str) -> Result<StoredStanding> {
+    standing_of(connection, proposal_id)?
         .ok_or_else(|| Error::new(Code::ProposalNotFound).with("proposal", proposal_id))
 }
 
 fn update_standing(
     connection: &Connection,
     key: &MacKey,
-    stored: &StoredProposal,
+    stored: &StoredStanding,
     state: State,
     standing: &str,
     seq: u64,
 ) -> Result<()> {
-    let seal = stored.sealed(state, standing, seq).seal(key)?;
+    let seal = stored.sealed(state, standing, seq).seal(key);
     let moved = connection
         .prepare_cached(
             "UPDATE standings SET state = ?1, standing = ?2, last_seq = ?3, seal = ?4 WHERE seq = ?5 AND last_seq = ?6",
@@ -281,7 +275,7 @@ fn update_standing(
     }
 }
 
-pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>> {
+pub(super) fn advance(store: &Store, step: Advance) -> Result<Option<Advanced>> {
     let (connection, key) = (&store.connection, &store.key);
     let previous = head(connection, key)?;
     let row = stored(connection, &step.proposal_id)?;
@@ -291,7 +285,7 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     }
     let before = row.sealed_state(key)?;
     let state = before.after(step.event)?;
-    if before == State::PendingWorker && step.event != Event::Claim && !holds(&row, step)? {
+    if before == State::PendingWorker && step.event != Event::Claim && !holds(&row, &step)? {
         return Ok(None);
     }
     let overtaken_by = if step.event == Event::Claim { row_rivals(connection, &row)? } else { None };
@@ -300,21 +294,26 @@ pub(super) fn advance(store: &Store, step: &Advance) -> Result<Option<Advanced>>
     if let Some(place) = &step.receipts_in {
         receipt_table::hold(connection, key, seq, place)?;
     }
-    insert_rows(connection, key, seq, step)?;
+    let details = insert_rows(connection, key, seq, &step)?;
     fault_point!("fault:ledger.rows");
-    let standing = standing_text(&step.standing)?;
-    let reason = step.decision.as_ref().and_then(|decision| decision.reason.as_deref());
-    let detail = lifecycle_detail(Some(step.event), state, &standing, reason, step.human.as_ref())?;
-    let draft =
-        Draft { kind: kind_of(step.event), subject: &step.proposal_id, actor: &step.actor, at: step.at, detail };
-    append(connection, key, previous, &draft)?;
-    update_standing(connection, key, &row, state, &standing, seq)?;
+    let Advance { standing, decision, job, receipt, human, actor, at, .. } = step;
+    let reason = decision.as_ref().and_then(|decision| decision.reason.as_deref());
+    let event = Some(step.event.as_str());
+    let detail = canonical(&Detail { to: state, standing: &standing, event, reason, human_action: human.as_ref() })?;
+    let kind = kind_of(step.event);
+    let draft = Draft { kind, subject: &step.proposal_id, actor: &actor, at, detail: &detail };
+    let hash = append(connection, key, previous, &draft)?.hash;
+    update_standing(connection, key, &row, state, &canonical(&standing)?, seq)?;
     fault_point!("fault:ledger.event");
-    Ok(Some(Advanced { seq, state, overtaken_by }))
+    // As a load would tell them.
+    let event = EventRecord { seq, kind: kind.to_owned(), actor, at, detail: parse(&detail, seq)?, hash };
+    let details = details.map(|text| parse(&text, seq)).transpose()?;
+    let receipt = receipt.map(|new| ReceiptRecord { seq, receipt: new.receipt, details });
+    Ok(Some(Advanced { seq, state, overtaken_by, event, standing, decision, job, receipt }))
 }
 
 /// May this attempt still say how it stands? Not once its lease lapsed: by then a later one may have begun, or is about to.
-fn holds(row: &StoredProposal, step: &Advance) -> Result<bool> {
+fn holds(row: &StoredStanding, step: &Advance) -> Result<bool> {
     let unreadable = |_| tampered(format!("proposal {}", row.proposal_id), "its standing is not one");
     let standing: Standing = serde_json::from_str(&row.standing).map_err(unreadable)?;
     if step.standing.attempt != standing.attempt {
@@ -329,7 +328,7 @@ fn holds(row: &StoredProposal, step: &Advance) -> Result<bool> {
 
 /// Other proposals for the same source row: one being applied makes this one wait; one applied since, on the version this
 /// one expects, makes it a conflict, even if nothing in the row tells.
-fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<String>> {
+fn row_rivals(connection: &Connection, row: &StoredStanding) -> Result<Option<String>> {
     // By the row, whatever the planner thinks: by the state it would read every proposal that was ever applied.
     const SAME_ROW: &str = "SELECT p.proposal_id, p.document FROM standings s INDEXED BY standings_row JOIN proposals p ON p.seq = s.seq WHERE s.row_key = ?1";
     let busy: Option<String> = connection
@@ -339,28 +338,32 @@ fn row_rivals(connection: &Connection, row: &StoredProposal) -> Result<Option<St
     if let Some(other) = busy {
         return Err(Error::new(Code::RowBusy).with("other", other));
     }
-    let version = ChangeSet::parse(&row.document)?.guards.expected_version;
     let mut statement =
         connection.prepare_cached(&format!("{SAME_ROW} AND s.state = 'applied' AND s.last_seq > ?2")).failed()?;
     let later = statement
         .query_map(params![row.row_key, row.seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
         .failed()?;
+    if later.is_empty() {
+        return Ok(None);
+    }
+    let version = |document: &str| ChangeSet::parse(document).map(|set| set.guards.expected_version);
+    let ours = version(&document(connection, "proposals", row.seq)?.unwrap_or_default())?;
     for (other, document) in later {
-        let theirs = ChangeSet::parse(&document)?.guards.expected_version;
+        let theirs = version(&document)?;
         // A row hash says nothing of columns outside it, so any change since counts.
-        let weak = [&version, &theirs].iter().any(|version| version.column.as_str() == ROW_HASH_COLUMN);
-        if weak || theirs == version {
+        let weak = [&ours, &theirs].iter().any(|version| version.column.as_str() == ROW_HASH_COLUMN);
+        if weak || theirs == ours {
             return Ok(Some(other));
         }
     }
     Ok(None)
 }
 
-fn insert_rows(connection: &Connection, key: &MacKey, seq: u64, step: &Advance) -> Result<()> {
-    let to_text = |value: Result<Value, serde_json::Error>| canonical(&value.unwrap_or(Value::Null));
+/// Answers the receipt's details as they stand there.
+fn insert_rows(connection: &Connection, key: &MacKey, seq: u64, step: &Advance) -> Result<Option<String>> {
     if let Some(decision) = &step.decision {
-        let document = to_text(serde_json::to_value(decision))?;
+        let document = canonical(decision)?;
         let mac = decision_mac(key, &document);
         connection
             .prepare_cached("INSERT INTO approvals (seq, document, mac) VALUES (?1, ?2, ?3)")
@@ -376,12 +379,13 @@ fn insert_rows(connection: &Connection, key: &MacKey, seq: u64, step: &Advance) 
             .failed()?;
     }
     if let Some(new) = &step.receipt {
-        let document = to_text(serde_json::to_value(&new.receipt))?;
+        let document = new.receipt.canonical()?;
         let details = new.details.as_ref().map(text);
         connection
             .prepare_cached("INSERT INTO receipts (seq, document, details) VALUES (?1, ?2, ?3)")
             .and_then(|mut statement| statement.execute(params![seq, document, details]))
             .failed()?;
+        return Ok(details);
     }
-    Ok(())
+    Ok(None)
 }
