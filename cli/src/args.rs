@@ -9,8 +9,10 @@ pub use lists::{
     QueryAudit, QueryAuditCommand, ReceiptsList, ReplayList, before_now,
 };
 
+use crate::commands::audit::Audit;
 use crate::commands::benchmark::Benchmark;
 use crate::commands::manual::{Completions, Man};
+use crate::commands::mcp::Mcp;
 use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
 use crate::commands::validate::Validate;
@@ -45,9 +47,9 @@ pub struct Global {
 pub enum Format {
     Human,
     Json,
-    /// For `proposals export` and `replay export`: a document for people
+    /// For `proposals export`, `replay export` and `audit`: a document for people
     Markdown,
-    /// For `config validate`: a log that code scanners read
+    /// For `config validate` and `audit`: a log that code scanners read
     Sarif,
 }
 
@@ -93,6 +95,10 @@ pub enum Command {
     Smoke(Smoke),
     /// Check a document of the protocol
     Validate(Validate),
+    /// Serve the contract's tools to an agent
+    Mcp(Mcp),
+    /// Review the tools that an MCP server offers: what a model could do with them that it should not
+    Audit(Audit),
     /// Measure what a contract costs a model
     Benchmark(Benchmark),
     /// Print a completion script for a shell
@@ -618,6 +624,8 @@ impl Arguments {
             Command::Smoke(Smoke { command: SmokeCommand::Call(_) }) => false,
             Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
+            Command::Audit(audit) => audit.json.json,
+            Command::Mcp(_) => false,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,
         };

@@ -68,15 +68,21 @@ fn usage(refused: &clap::Error) -> ExitCode {
 
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
-    let scanned = matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
+    let scanned = matches!(
+        &arguments.command,
+        Command::Config(Config { command: ConfigCommand::Validate(_) }) | Command::Audit(_)
+    );
     let told = matches!(
         &arguments.command,
         Command::Proposals(Proposals { command: ProposalsCommand::Export(_) })
             | Command::Replay(Replay { command: ReplayCommand::Export(_) })
+            | Command::Audit(_)
     );
     let misplaced = match global.format {
-        Format::Sarif if !scanned => Some("--format sarif is for `signoff config validate`"),
-        Format::Markdown if !told => Some("--format markdown is for `signoff proposals export` and `replay export`"),
+        Format::Sarif if !scanned => Some("--format sarif is for `signoff config validate` and `audit`"),
+        Format::Markdown if !told => {
+            Some("--format markdown is for `signoff proposals export`, `replay export` and `audit`")
+        }
         _ => None,
     };
     if let Some(problem) = misplaced {
@@ -100,6 +106,8 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Store(store) => commands::store::run(global, store, output).await,
         Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
+        Command::Mcp(mcp) => commands::mcp::run(global, mcp, output).await,
+        Command::Audit(audit) => commands::audit::run(global.format, audit, output),
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),

@@ -12,12 +12,16 @@
 //! - `runtime`: the proposal runtime without an engine.
 //! - `handler`: the helper that an application's own endpoint imports. No I/O either.
 //! - `axum`: the helper as a router over an sqlx transaction.
+//! - `audit`: the static review of the tools that an MCP server offers.
+//! - `mcp`: the agent's door, an MCP server.
 //! - `ffi`: the facade that the packages of other languages call, and the tools of an application's own.
 //! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
 //! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.
 
 #[cfg(feature = "axum")]
 mod adapters;
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod catalogue;
 pub mod contract;
 #[cfg(feature = "runtime")]
@@ -36,6 +40,8 @@ pub mod guard;
 pub mod handler;
 #[cfg(feature = "runtime")]
 pub mod ledger;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod primitives;
 pub mod protocol;
 #[cfg(feature = "runtime")]

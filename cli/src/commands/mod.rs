@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod apply;
 pub mod apply_all;
+pub mod audit;
 pub mod benchmark;
 pub mod config;
 pub mod demo;
@@ -12,6 +13,7 @@ pub mod evidence;
 pub mod export;
 pub mod handler;
 pub mod manual;
+pub mod mcp;
 pub mod proposals;
 pub mod propose;
 pub mod query_audit;

@@ -10,7 +10,6 @@ use super::answer::{self, Answer, value};
 use super::open::from_json;
 use super::request::{ApplyRequest, CapabilityCall, Decide, ListRequest, NextEvents, Request, caller};
 use crate::catalogue::CheckedTool;
-use crate::contract::Kind;
 use crate::error::{Code, Error, Result};
 use crate::ledger::{List, PageRequest};
 use crate::primitives::Scripted;
@@ -174,11 +173,6 @@ impl Session {
             .get(name)
             .cloned()
             .or_else(|| tools.values().find(|tool| crate::catalogue::openai_alias(&tool.tool().name) == name).cloned()))
-    }
-
-    /// What a capability is; `None` if the contract has none of this name.
-    pub(super) fn kind_of(&self, capability: &str) -> Option<Kind> {
-        Some(self.runtime.contract()?.capability(capability)?.kind)
     }
 }
 

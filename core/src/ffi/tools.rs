@@ -66,16 +66,8 @@ impl Session {
                 Err(error) => enveloped(&error_envelope(&error, format, &tool.tool().name, Some(tool.tool().kind))),
             });
         }
-        let name = self.canonical(&call.tool)?;
-        let kind = self.kind_of(&name);
-        let answered = match kind {
-            Some(Kind::Proposal) => {
-                self.runtime.propose(&name, &call.arguments, &who).await.map(|answer| answer.envelope(format))
-            }
-            // An unknown one as well: the refusal is audited.
-            _ => self.runtime.read(&name, &call.arguments, &who).await.map(|answer| answer.envelope(format)),
-        };
-        Ok(enveloped(&answered.unwrap_or_else(|error| error_envelope(&error, format, &name, kind))))
+        self.need_contract()?;
+        Ok(enveloped(&self.runtime.call_tool(&call.tool, &call.arguments, &who, format).await))
     }
 
     /// Checks a call of the application's own tool.
@@ -152,19 +144,8 @@ impl Session {
             Some(_) => Err(Error::new(Code::Usage)
                 .with("problem", "an envelope has format 1 or 2")
                 .with("hint", "leave it out for the contract's")),
-            None => Ok(ResultFormat::from_number(self.need_contract()?.result_format)),
+            None => Ok(self.runtime.result_format()),
         }
-    }
-
-    /// The capability that is offered by this name.
-    fn canonical(&self, name: &str) -> Result<String> {
-        let contract = self.need_contract()?;
-        if contract.capability(name).is_some() {
-            return Ok(name.to_owned());
-        }
-        let offered = tools(contract, &ToolOptions { alias: AliasMode::Openai });
-        let found = offered.into_iter().find(|tool| tool.name == name);
-        Ok(found.map_or_else(|| name.to_owned(), |tool| tool.canonical_name))
     }
 }
 

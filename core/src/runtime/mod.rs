@@ -19,6 +19,7 @@ mod search;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod view;
 mod worker;
 

@@ -1,0 +1,60 @@
+//! The agent's door.
+
+use clap::{Args, Subcommand, ValueEnum};
+use signoff::Result;
+use signoff::catalogue::AliasMode;
+use signoff::mcp::{Door, DoorOptions, serve_stdio};
+
+use crate::args::Global;
+use crate::output::Output;
+use crate::setup::{Ledger, Need, runtime};
+
+#[derive(Debug, Args)]
+pub struct Mcp {
+    #[command(subcommand)]
+    pub command: McpCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum McpCommand {
+    /// Serve one client on standard input and output
+    ///
+    /// Tools to read and to propose, and where the caller's own proposals stand. Nothing that decides or applies. What is to
+    /// be said to people goes to standard error.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Under which names tools are offered
+    #[arg(long, visible_alias = "tool-name-style", value_enum, default_value_t = Alias::Canonical)]
+    pub alias_mode: Alias,
+    /// The same as --alias-mode openai
+    #[arg(long, conflicts_with = "alias_mode")]
+    pub openai_tool_aliases: bool,
+    /// Leave out the status and the withdrawal of the caller's own proposals
+    #[arg(long)]
+    pub contract_tools_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Alias {
+    Canonical,
+    Openai,
+    Both,
+}
+
+pub async fn run(global: &Global, mcp: &Mcp, output: &mut Output) -> Result<u8> {
+    let McpCommand::Serve(serve) = &mcp.command;
+    let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
+    let mut options = DoorOptions::default();
+    options.alias = match serve.alias_mode {
+        _ if serve.openai_tool_aliases => AliasMode::Openai,
+        Alias::Canonical => AliasMode::Canonical,
+        Alias::Openai => AliasMode::Openai,
+        Alias::Both => AliasMode::Both,
+    };
+    options.own_proposals = !serve.contract_tools_only;
+    serve_stdio(Door::new(runtime, options)?).await?;
+    Ok(0)
+}

@@ -1,0 +1,44 @@
+//! A tool of the contract, called as an agent calls it.
+
+use super::Runtime;
+use super::context::Caller;
+use crate::catalogue::{AliasMode, Envelope, ResultFormat, ToolOptions, error_envelope, tools};
+use crate::contract::{Contract, Kind};
+use crate::error::{Code, Error, Result};
+
+impl Runtime {
+    /// Calls a tool by the name it was offered by, canonical or alias. Whatever goes wrong is in the envelope, in words that
+    /// a model may read; it was audited before. Cancel-safe, as [`Runtime::read`] and [`Runtime::propose`] are.
+    pub async fn call_tool(&self, name: &str, arguments: &str, caller: &Caller, format: ResultFormat) -> Envelope {
+        let (name, kind) = self.contract().map_or((name.to_owned(), None), |contract| offered_as(contract, name));
+        let answered = match kind {
+            Some(Kind::Proposal) => self.propose(&name, arguments, caller).await.map(|answer| answer.envelope(format)),
+            // An unknown one as well: the refusal is audited.
+            _ => self.read(&name, arguments, caller).await.map(|answer| answer.envelope(format)),
+        };
+        answered.unwrap_or_else(|error| error_envelope(&error, format, &name, kind))
+    }
+
+    /// The answer to a tool that is not offered, whether there is one or not; it is audited.
+    pub async fn refuse_tool(&self, name: &str, caller: &Caller, format: ResultFormat) -> Envelope {
+        let unknown = Error::new(Code::CapabilityNotFound).with("capability", name);
+        let refused: Result<()> = self.audited(name, caller, Err(unknown)).await;
+        error_envelope(&refused.err().unwrap_or_else(|| Code::CapabilityNotFound.into()), format, name, None)
+    }
+
+    /// The format of envelopes that the contract asks for.
+    #[must_use]
+    pub fn result_format(&self) -> ResultFormat {
+        self.contract().map_or(ResultFormat::V2, |contract| ResultFormat::from_number(contract.result_format))
+    }
+}
+
+/// The capability that is offered by this name, and what it is.
+fn offered_as(contract: &Contract, name: &str) -> (String, Option<Kind>) {
+    if let Some(capability) = contract.capability(name) {
+        return (name.to_owned(), Some(capability.kind));
+    }
+    let offered = tools(contract, &ToolOptions { alias: AliasMode::Openai });
+    let found = offered.into_iter().find(|tool| tool.name == name);
+    found.map_or_else(|| (name.to_owned(), None), |tool| (tool.canonical_name, Some(tool.kind)))
+}
