@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
 import signoff
@@ -162,14 +160,12 @@ def test_a_call_that_outlives_a_fork_is_the_parents(tmp_path: Path, monkeypatch:
     billing = Billing(tmp_path, invoices=2)
     with billing.open_sync() as so, ThreadPoolExecutor(1) as pool:
         made = approved(so)
-        with sqlite3.connect(billing.address) as holder:
-            holder.execute("BEGIN IMMEDIATE")
+        with billing.held():
             applying = pool.submit(so.apply, made)
             while so.proposal(made).state is not State.PENDING_WORKER:
                 pass
             abandoned = in_child(lambda: so.propose(WAIVE, waiver(2)))
             ended_well(abandoned)
-            holder.rollback()
         assert applying.result().status is ApplyStatus.APPLIED
     assert billing.effects() == 1
 
@@ -190,24 +186,15 @@ def test_an_apply_that_nobody_awaits_any_more_ends_whole(
         async with billing.open() as so:
             made = await so.propose(WAIVE, waiver())
             await so.approve(made.id, hash=made.hash, version=made.version, approver=ALICE)
-            if cluster is None:
-                holder: Any = sqlite3.connect(billing.address, isolation_level=None)
-                holder.execute("BEGIN IMMEDIATE")
-            else:
-                import psycopg
-
-                holder = psycopg.connect(billing.address)
-                holder.execute("SELECT 1 FROM invoices WHERE id = 'INV-1' FOR UPDATE")
-            applying = asyncio.ensure_future(so.apply(made.id))
-            # The attempt has begun, and waits for the row.
-            while (await so.proposal(made.id)).state is not State.PENDING_WORKER:
-                await asyncio.sleep(0.001)
-            applying.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await applying
-            assert billing.effects() == 0
-            holder.rollback()
-            holder.close()
+            with billing.held():
+                applying = asyncio.ensure_future(so.apply(made.id))
+                # The attempt has begun, and waits for the row.
+                while (await so.proposal(made.id)).state is not State.PENDING_WORKER:
+                    await asyncio.sleep(0.001)
+                applying.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await applying
+                assert billing.effects() == 0
             # It may meet the first attempt on its way, and says so; once that has ended, so has this.
             while True:
                 try:

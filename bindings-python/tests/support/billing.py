@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,25 @@ WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE
 INSERT INTO invoices (id, tenant_id, customer_id, status, balance_cents, late_fee_cents, created_at, updated_at)
 SELECT 'INV-' || n, 'acme', 'cust_acme_1', 'overdue', 25500, 5500, '2026-06-01T00:00:00Z', '2026-06-20T14:31:08Z'
 FROM numbers;
+"""
+# The application's SQLite is another copy than ours, and in one process two copies end each other's locks (a POSIX lock goes
+# when any descriptor of the file is closed): so the application is another process.
+ELSEWHERE = """
+import json, sqlite3, sys
+sql = sys.stdin.read()
+file = sqlite3.connect(sys.argv[1], timeout=30)
+rows = file.execute(sql).fetchall() if sql.lstrip().startswith("SELECT") else file.executescript(sql) and []
+file.commit()
+file.close()
+print(json.dumps(rows))
+"""
+HOLDER = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+file.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+file.execute("ROLLBACK")
 """
 Change = Callable[[dict[str, Any]], None]
 
@@ -94,14 +115,28 @@ class Billing:
             with psycopg.connect(self.address, autocommit=True) as server:
                 cursor = server.execute(sql.encode())
                 return cursor.fetchall() if cursor.description else []
-        file = sqlite3.connect(self.address, timeout=30)
-        try:
-            if sql.lstrip().upper().startswith("SELECT"):
-                return file.execute(sql).fetchall()
-            file.executescript(sql)
-            return []
-        finally:
-            file.close()
+        script = [sys.executable, "-c", ELSEWHERE, self.address]
+        said = subprocess.run(script, input=sql, capture_output=True, text=True, check=True).stdout
+        return [tuple(row) for row in json.loads(said)]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The application holds the rows meanwhile: SQLite's write lock, or the invoice's."""
+        if self.cluster is not None:
+            import psycopg
+
+            with psycopg.connect(self.address) as server:
+                server.execute("SELECT 1 FROM invoices WHERE id = 'INV-1' FOR UPDATE")
+                yield
+                server.rollback()
+            return
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, self.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as holder:
+            assert holder.stdin is not None and holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            yield
+            holder.stdin.close()
 
     def effects(self, invoice: str = "INV-1") -> int:
         return len(self.rows(f"SELECT n FROM effects WHERE invoice_id = '{invoice}'"))
