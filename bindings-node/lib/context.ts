@@ -28,6 +28,12 @@ export function contextOf(context: unknown, place: Place): { tenant: string; pri
   return { tenant: text(tenant, 'context.tenant', place), principal: text(principal, 'context.principal', place), roles: rolesOf(roles, 'context', place) };
 }
 
+/** The context as it is now: what becomes of the object that it was given as changes nothing. */
+export function frozenContext(context: unknown, place: Place): Context {
+  const { tenant, principal, roles } = contextOf(context, place);
+  return Object.freeze({ tenant, principal, roles: Object.freeze(roles) });
+}
+
 /** An approver as it crosses, or `USAGE`. */
 export function approverOf(approver: unknown, place: Place): { id: string; roles: string[]; asserted: boolean } {
   const { id, roles, asserted = false } = members(approver, 'approver', ['id', 'roles', 'asserted'], place);

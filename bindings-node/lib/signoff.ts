@@ -2,7 +2,7 @@
 
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
-import { type Approver, approverOf, type Context } from './context.js';
+import { type Approver, approverOf, type Context, frozenContext } from './context.js';
 import { Contract } from './contract.js';
 import type {
   Activity, ApplyAnswer, DiffLine, Evidence, EvidenceSummary, LedgerEvent, Proposal, ProposalSummary, Proposed, QueryAudit,
@@ -393,7 +393,9 @@ export class Signoff implements AsyncDisposable {
       tool: text(tool, 'tool', place), arguments: argumentsText(args, place), ...who(context, place),
       ...(format === undefined ? {} : { format: whole(format, 'format', 1, 2, place) }),
     };
-    return this.#calls.during(place, () => this.#tools.call(this.#calls, call, (own) => this.#scope(own, context), place));
+    // Of now, and of nobody's to change: neither the tool's function's nor of whoever made the call.
+    const asker = context === undefined ? undefined : frozenContext(context, place);
+    return this.#calls.during(place, () => this.#tools.call(this.#calls, call, (own) => this.#scope(own, asker), place));
   }
 
   /**

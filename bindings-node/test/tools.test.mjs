@@ -44,6 +44,21 @@ test("the contract's tools answer with their envelope", { skip }, async (t) => {
   await failing(so.tools({ alias: 'x' }), 'USAGE');
 });
 
+test('whose call it is does not change while it runs, whoever has its context', { skip }, async (t) => {
+  const { so } = await opened(t);
+  const mine = { ...context };
+  await so.registerTool(report, async ({ invoice_id }, scope) => {
+    assert.throws(() => { scope.context.tenant = 'globex'; }, TypeError);
+    assert.throws(() => scope.context.roles.push('billing_lead'), TypeError);
+    mine.tenant = 'globex';
+    mine.principal = 'ghost';
+    const { tenant_id, principal } = await scope.read(READ, { invoice_id });
+    assert.deepEqual([tenant_id, principal], [context.tenant, context.principal]);
+    return { fees: 1 };
+  });
+  assert.equal((await so.call(report.name, { invoice_id: 'INV-1' }, { context: mine })).ok, true);
+});
+
 test('a tool of your own reads for its caller, within its scope, and leaves evidence', { skip }, async (t) => {
   const { so, logged } = await opened(t);
   const seen = [];
@@ -57,7 +72,7 @@ test('a tool of your own reads for its caller, within its scope, and leaves evid
   const answer = await so.call('billing__fee_report', { invoice_id: 'INV-1' }, { context });
   assert.deepEqual([answer.ok, answer.data.fees], [true, 5500], JSON.stringify(answer));
   assert.ok(!JSON.stringify(answer).includes('sk_live'));
-  assert.deepEqual(seen, ['context,propose,read', context]);
+  assert.deepEqual(seen, ['context,propose,read', { roles: [], ...context }]);
   assert.match(JSON.stringify(await so.evidence(answer.evidence.bundle_id)), /fee_report/);
   for (const bad of [{}, { invoice_id: 1 }, { invoice_id: 'INV-1', tenant: 'globex' }]) {
     assert.equal((await so.call(report.name, bad, { context })).error.code, 'INVALID_ARGUMENT');

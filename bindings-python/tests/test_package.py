@@ -62,7 +62,7 @@ def run(folder: Path, *command: object, **variables: str) -> str:
 def landed(shop: Path, said: str) -> None:
     assert "DiffLine(column='late_fee_cents', before=5500, proposed=0)" in said and said.endswith("applied\n")
     file = sqlite3.connect(shop / "billing.db")
-    assert file.execute("SELECT late_fee_cents, waiver_reason FROM invoices").fetchall() == [(0, "goodwill")]
+    assert file.execute("SELECT late_fee_cents, waiver_reason FROM invoices").fetchall() == [(0, "loyal customer")]
     file.close()
 
 

@@ -47,9 +47,9 @@ def table(*rows: tuple[object, ...]) -> Html:
     return tag("table", *(tag("tr", *(tag("td", cell) for cell in cells)) for cells in rows))
 
 
-def shown(value: object) -> str:
-    # In a text, repr leaves nothing invisible.
-    return "null" if value is None else repr(value) if isinstance(value, str) else str(value)
+def shown(value: object, hollow: str = "\u115f\u1160\u3164\uffa0") -> str:  # the invisible by number
+    text = "null" if value is None else repr(value) if isinstance(value, str) else str(value)
+    return "".join(c if c.isascii() or (c.isalnum() and c not in hollow) else ascii(c)[1:-1] for c in text)
 
 
 class Person:

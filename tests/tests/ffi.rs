@@ -285,6 +285,16 @@ mod tools {
             let answer = begin(bad);
             assert_eq!(answer["envelope"]["error"]["code"], "INVALID_ARGUMENT", "{answer}");
         }
+        let exact = |arguments: &str| {
+            done(&session, json!({ "call": "call_tool", "tool": "billing.fee_report", "arguments": arguments }))
+        };
+        // What the schema would judge as another number, and what is too long to be looked at.
+        for bad in [
+            r#"{"invoice_id":1.00000000000000000001}"#.to_owned(),
+            format!("{{\"invoice_id\":\"{}\"}}", "x".repeat(70_000)),
+        ] {
+            assert_eq!(exact(&bad)["envelope"]["error"]["code"], "INVALID_ARGUMENT");
+        }
         let end = |outcome: Value| {
             let of = call(json!({ "invoice_id": "INV-1" }));
             done(&session, json!({ "call": "finish_tool", "of": of, "outcome": outcome }))["envelope"].clone()
@@ -295,7 +305,20 @@ mod tools {
         assert!(!answer.to_string().contains(secret));
         let evidence = done(&session, json!({ "call": "evidence", "id": answer["evidence"]["bundle_id"] }));
         assert!(evidence.to_string().contains("fee_report") && !evidence.to_string().contains(secret));
+        let keyed = json!({ "fees": 3, "note": "x", secret: 1 }).to_string();
+        assert!(!end(json!({ "output": keyed })).to_string().contains(secret), "nor as a name");
+        let audits =
+            || done(&session, json!({ "call": "list", "list": "query_audit", "limit": 200 }))["query_audit"].clone();
+        let before = audits().as_array().unwrap().len();
         assert_eq!(end(json!({ "output": "{\"fees\":\"many\"}" }))["error"]["code"], "INTERNAL");
+        assert_eq!(
+            end(json!({ "output": format!("{{\"fees\":1,\"note\":\"{}\"}}", "x".repeat(1 << 20)) }))["ok"],
+            false
+        );
+        assert_eq!(begin(json!({}))["envelope"]["ok"], false);
+        let after = audits();
+        assert_eq!(after.as_array().unwrap().len(), before + 3, "every refusal is audited");
+        assert_eq!(after[0]["document"]["outcome"], "TOOL_ARGUMENTS_INVALID", "{after}");
         assert_eq!(end(json!("failed"))["ok"], false);
         let told = end(
             json!({ "refused": { "code": "ARGUMENT_TOO_LONG", "context": { "argument": "reason", "limit": "5" } } }),
@@ -344,6 +367,10 @@ mod tools {
         for bad in [
             with("name", json!("billing.approve")),
             with("name", json!("run_sql")),
+            with("name", json!("billing__approve")),
+            with("name", json!("x.approve_")),
+            with("name", json!("x.approveProposal")),
+            with("name", json!("signoff.proposal_status")),
             with("name", json!("billing.inspect_invoice")),
             with("name", json!("billing__inspect_invoice")),
             with("name", json!("")),

@@ -80,7 +80,13 @@ fn reads_proposes_and_nothing_else() {
     let withdrawn = client.call("signoff.withdraw_proposal", json!({ "proposal_id": id }));
     assert_eq!(withdrawn["structuredContent"]["state"], "canceled", "{withdrawn}");
     let again = client.call("signoff.withdraw_proposal", json!({ "proposal_id": id }));
-    assert_eq!(again["isError"], true, "{again}");
+    assert!(again["content"][0]["text"].as_str().unwrap().contains("has been decided"), "{again}");
+    // What a person has decided, an agent does not undo.
+    let other = client.call("billing.propose_late_fee_waiver", json!({ "invoice_id": "INV-2", "reason": "late" }));
+    let approved = other["structuredContent"]["proposal"]["id"].as_str().unwrap().to_owned();
+    workspace.run(["proposals", "approve", &approved, "--yes", "--actor", "dana"]).expect(0);
+    let late = client.call("signoff.withdraw_proposal", json!({ "proposal_id": approved }));
+    assert_eq!((late["isError"].as_bool(), workspace.state(&approved).as_str()), (Some(true), "approved"), "{late}");
     client.end();
     assert_eq!(workspace.effects("INV-1"), 0);
 }
@@ -158,6 +164,17 @@ fn lines_that_are_not_what_they_should_be() {
         client.say(line);
         let answer = client.hear();
         assert_eq!(answer["error"]["code"], code, "{}: {answer}", line.chars().take(80).collect::<String>());
+        assert!(answer.get("id").is_some(), "a client that gets no id waits for ever: {answer}");
+    }
+    // Of a call that cannot be read, the id is found where clients write it, first or last.
+    let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+    let long = format!("\"{}\"", "x".repeat(1 << 20));
+    for arguments in [deep.as_str(), r#""\ud83d""#, &long, r#"{"a":1,"a":2}"#] {
+        let params = format!(r#""params":{{"name":"a","arguments":{{"b":{arguments}}}}}"#);
+        client.say(&format!(r#"{{"jsonrpc":"2.0","id":41,"method":"tools/call",{params}}}"#));
+        assert_eq!(client.hear()["id"], 41);
+        client.say(&format!(r#"{{"method":"tools/call",{params},"jsonrpc":"2.0","id":"q-42"}}"#));
+        assert_eq!(client.hear()["id"], "q-42");
     }
     client.say("");
     client.say(&call(r#"{"invoice_id":"INV-1"}"#));

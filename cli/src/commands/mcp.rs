@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use signoff::Result;
 use signoff::catalogue::AliasMode;
 use signoff::mcp::{Door, DoorOptions, serve_stdio};
+use signoff::runtime::Caller;
 
 use crate::args::Global;
 use crate::output::Output;
@@ -47,6 +48,15 @@ pub enum Alias {
 pub async fn run(global: &Global, mcp: &Mcp, output: &mut Output) -> Result<u8> {
     let McpCommand::Serve(serve) = &mcp.command;
     let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
+    // Otherwise every call would fail, and nobody would be told why.
+    let capabilities = runtime.contract().map(|contract| contract.capabilities.as_slice()).unwrap_or_default();
+    let unbound = |capability: &signoff::contract::Capability| {
+        runtime.identify(Some(&capability.name), &Caller::FromContract).err()
+    };
+    if let Some(error) = capabilities.iter().find_map(unbound) {
+        let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+        output.warn(format!("calls will be refused: {}{help}", error.message()));
+    }
     let mut options = DoorOptions::default();
     options.alias = match serve.alias_mode {
         _ if serve.openai_tool_aliases => AliasMode::Openai,

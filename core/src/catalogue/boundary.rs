@@ -28,7 +28,19 @@ fn ends_in(name: &str, words: &[&str]) -> bool {
 /// True for a name that says nothing that no tool may do.
 #[cfg(feature = "ffi")]
 pub(super) fn may_be_called(name: &str) -> bool {
-    [DECIDES, COMMITS, SQL].into_iter().all(|words| !ends_in(name, words))
+    // However it is written: `billing__approve`, `x.approve-` and `approveProposal` say the same.
+    let last = name.rsplit(['.', '/']).next().unwrap_or_default();
+    let last = last.trim_matches(['_', '-']).rsplit("__").next().unwrap_or_default();
+    let mut plain = String::with_capacity(last.len() + 4);
+    for (before, c) in std::iter::once('_').chain(last.chars()).zip(last.chars()) {
+        if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            plain.push('_');
+        }
+        plain.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
+    }
+    let says = |words: &[&str]| words.contains(&plain.as_str());
+    let ours = name.starts_with("signoff.") || name.starts_with("signoff__");
+    !ours && !says(DECIDES) && !says(COMMITS) && !says(SQL)
 }
 
 /// Checks that an agent gets the contract's tools, and nothing that decides, applies or connects. `variable` answers what an

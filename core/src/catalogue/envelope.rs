@@ -256,7 +256,7 @@ fn sentence(message: &str) -> String {
 fn class(error: &Error) -> (&'static str, bool) {
     use Code as C;
     let class = match error.code() {
-        C::RowNotFound => "NOT_FOUND_IN_TENANT",
+        C::RowNotFound | C::ResourceNotFound => "NOT_FOUND_IN_TENANT",
         C::CapabilityNotFound => "CAPABILITY_NOT_FOUND",
         C::ProposalsDisabled => "APPROVAL_REQUIRED",
         C::ArgumentsInvalid
@@ -285,6 +285,7 @@ fn class(error: &Error) -> (&'static str, bool) {
         | C::ValueNotRepresentable
         | C::SecretMaterialRejected
         | C::ProposalActive
+        | C::ProposalDecided
         | C::ConflictGuardMissing => "POLICY_VIOLATION",
         C::VersionConflict | C::RowChanged => "VERSION_CONFLICT",
         C::RowNotUnique | C::MultiRowWriteBlocked => "MULTI_ROW_BLOCKED",

@@ -139,6 +139,7 @@ catalogue! {
     ProposalActive = "PROPOSAL_ACTIVE", Model, 409, Failed, once, "another proposal for this object is still open", "decide or cancel it first: {proposal}";
 
     // The trusted context and the source.
+    ProposalDecided = "PROPOSAL_DECIDED", Model, 409, Failed, once, "`{proposal}` has been decided, and cannot be taken back";
     ResourceNotFound = "RESOURCE_NOT_FOUND", Model, 404, Failed, once, "there is no such resource";
     McpTransportFailed = "MCP_TRANSPORT_FAILED", Operator, 500, Failed, once, "the MCP session ended: {reason}";
     ToolInvalid = "TOOL_INVALID", Operator, 500, Refused, once, "`{tool}` cannot be a tool: {problem}", "a tool of the application's own has a name, a description, a JSON Schema of an object, and the capabilities it may use";

@@ -20,7 +20,7 @@ fn fits_a_pattern(value: &str) -> bool {
     // Nothing else is written so, whatever stands around it.
     static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
-            r"\b(?:eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|syn_wbr_[A-Za-z0-9_-]+|wh(?:sec|sk)_[A-Za-z0-9+/=_-]{16}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{8}|gh[pousr]_[A-Za-z0-9]{20}|xox[abprs]-[A-Za-z0-9-]{10}|AKIA[0-9A-Z]{16}\b)",
+            r"\b(?:eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|syn_wbr_[A-Za-z0-9_-]+|wh(?:sec|sk)_[A-Za-z0-9+/=_-]{16}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{8}|gh[pousr]_[A-Za-z0-9]{20}|xox[abprs]-[A-Za-z0-9-]{10}|AKIA[0-9A-Z]{16}\b|sk-(?:proj|ant|svcacct)-[A-Za-z0-9_-]{16}|AIza[0-9A-Za-z_-]{30}|glpat-[A-Za-z0-9_-]{16}|npm_[A-Za-z0-9]{30}|github_pat_[A-Za-z0-9_]{20})",
         )
         .ok()
     });
@@ -33,9 +33,29 @@ fn fits_a_pattern(value: &str) -> bool {
 
 /// Every credential has one of these, and few other texts do: most are told apart without a pattern.
 fn has_a_mark(value: &str) -> bool {
-    const MARKS: [&str; 15] = [
-        "://", "-----", "eyJ", "syn_wbr_", "whsec_", "whsk_", "_live_", "_test_", "gho_", "ghp_", "ghu_", "ghs_",
-        "ghr_", "xox", "AKIA",
+    const MARKS: [&str; 22] = [
+        "://",
+        "-----",
+        "eyJ",
+        "syn_wbr_",
+        "whsec_",
+        "whsk_",
+        "_live_",
+        "_test_",
+        "gho_",
+        "ghp_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "xox",
+        "AKIA",
+        "sk-proj-",
+        "sk-ant-",
+        "sk-svcacct-",
+        "AIza",
+        "glpat-",
+        "npm_",
+        "github_pat_",
     ];
     const BEARER: &[u8] = b"bearer";
     MARKS.iter().any(|mark| value.contains(mark))
@@ -103,6 +123,13 @@ mod tests {
             "ghr_aaaaaaaaaaaaaaaaaaaa",
             "xoxb-aaaaaaaaaa",
             "AKIAAAAAAAAAAAAAAAAA",
+            "sk-proj-aaaaaaaaaaaaaaaa",
+            "sk-ant-aaaaaaaaaaaaaaaa",
+            "sk-svcacct-aaaaaaaaaaaaaaaa",
+            "AIzaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "glpat-aaaaaaaaaaaaaaaa",
+            "npm_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "github_pat_aaaaaaaaaaaaaaaaaaaa",
             "bearer aaaaaaaaaaaaaaaa",
         ];
         for form in forms {

@@ -1,5 +1,6 @@
 //! Tools for agents: the contract's, answered at once, and the application's own, whose function runs on its side.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
@@ -13,8 +14,12 @@ use crate::catalogue::{
 };
 use crate::contract::{Contract, Kind};
 use crate::error::{Code, Error, Result};
-use crate::primitives::json as strict;
+use crate::primitives::json::{self as strict, Node};
+use crate::primitives::{Scalar, compare_decimals};
 use crate::runtime::Caller;
+
+/// The longest answer of a tool of the application's own, in bytes of its JSON.
+const MAX_OUTPUT: usize = 1 << 20;
 
 impl Session {
     fn need_contract(&self) -> Result<&Contract> {
@@ -61,9 +66,13 @@ impl Session {
         let format = self.format(call)?;
         let who = caller(call.context.clone());
         if let Some(tool) = self.tool(&call.tool)? {
+            if let Some(refused) = self.runtime.refuse_oversized(&tool.tool().name, &call.arguments, &who, format).await
+            {
+                return Ok(enveloped(&refused));
+            }
             return Ok(match self.begin(&tool, call, &who) {
                 Ok(run) => run,
-                Err(error) => enveloped(&error_envelope(&error, format, &tool.tool().name, Some(tool.tool().kind))),
+                Err(error) => self.refused(&tool, error, &who, format).await?,
             });
         }
         self.need_contract()?;
@@ -92,8 +101,18 @@ impl Session {
                 Outcome::Refused(refusal) => Err(Code::parse(&refusal.code)
                     .map_or_else(|| failed(&tool), |code| Error::retold(code, &refusal.context))),
             };
+        match ended {
+            Ok(envelope) => Ok(enveloped(&envelope)),
+            Err(error) => self.refused(&tool, error, &who, format).await,
+        }
+    }
+
+    /// The envelope of a call that came to nothing; it is audited, as every refusal is.
+    async fn refused(&self, tool: &CheckedTool, error: Error, who: &Caller, format: ResultFormat) -> Result<Value> {
         let said = tool.tool();
-        Ok(enveloped(&ended.unwrap_or_else(|error| error_envelope(&error, format, &said.name, Some(said.kind)))))
+        let scope = said.scope.first().map(String::as_str);
+        let error = self.runtime.record_application_refusal(&said.name, scope, error, who).await?;
+        Ok(enveloped(&error_envelope(&error, format, &said.name, Some(said.kind))))
     }
 
     async fn finish_read(
@@ -106,6 +125,10 @@ impl Session {
     ) -> Result<Envelope> {
         if tool.tool().kind != Kind::Read {
             let problem = "it ended without a proposal";
+            return Err(Error::new(Code::ToolOutputInvalid).with("tool", &tool.tool().name).with("problem", problem));
+        }
+        if output.len() > MAX_OUTPUT {
+            let problem = format!("longer than {MAX_OUTPUT} bytes");
             return Err(Error::new(Code::ToolOutputInvalid).with("tool", &tool.tool().name).with("problem", problem));
         }
         let output: Value = from_json(output)?;
@@ -162,7 +185,27 @@ fn exact_arguments(tool: &CheckedTool, text: &str) -> Result<Value> {
     let invalid = |problem: String| {
         Error::new(Code::ToolArgumentsInvalid).with("tool", &tool.tool().name).with("problem", problem)
     };
-    strict::parse(text).map_err(|error| invalid(error.message()))?;
+    let node = strict::parse(text).map_err(|error| invalid(error.message()))?;
+    if !survives(&node) {
+        return Err(invalid("a number in it is finer than a double: write it as a string".to_owned()));
+    }
     let value: Value = serde_json::from_str(text).map_err(|_| invalid("not JSON".to_owned()))?;
     if value.is_object() { Ok(value) } else { Err(invalid("it is another kind of value".to_owned())) }
+}
+
+/// The schema judges numbers as doubles: one that a double cannot hold would be judged as another.
+fn survives(node: &Node) -> bool {
+    if let Some(members) = node.as_object() {
+        return members.iter().all(|(_, member)| survives(member));
+    }
+    if let Some(items) = node.as_array() {
+        return items.iter().all(survives);
+    }
+    match node.scalar() {
+        Some(Scalar::Decimal(text)) => {
+            let double = text.parse().ok().and_then(serde_json::Number::from_f64);
+            double.is_some_and(|double| compare_decimals(&double.to_string(), &text).is_some_and(Ordering::is_eq))
+        }
+        _ => true,
+    }
 }

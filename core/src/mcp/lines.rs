@@ -17,6 +17,9 @@ use crate::primitives::json;
 /// The longest message that is read, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
 
+/// How much of each end of a message that is too long is kept, to find its id.
+const EDGE: usize = 4 << 10;
+
 /// The text of a call's arguments, as the client wrote it.
 #[derive(Debug, Clone)]
 pub(super) struct Arguments(pub String);
@@ -40,7 +43,8 @@ impl<R: AsyncRead, W> Lines<R, W> {
 
 enum Read {
     Line(Vec<u8>),
-    TooLong,
+    /// With what is left of it: its beginning and its end.
+    TooLong(Vec<u8>),
     End,
 }
 
@@ -60,10 +64,10 @@ where
                 }
                 let end = available.iter().position(|byte| *byte == b'\n');
                 let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
-                if self.skipping || self.line.len() + part.len() > MAX_MESSAGE {
-                    self.skipping = true;
-                } else {
-                    self.line.extend_from_slice(part);
+                self.skipping |= self.line.len() + part.len() > MAX_MESSAGE;
+                self.line.extend_from_slice(part);
+                if self.skipping && self.line.len() > 4 * EDGE {
+                    self.line.drain(EDGE..self.line.len() - EDGE);
                 }
                 (end.map_or(available.len(), |end| end + 1), end.is_some())
             };
@@ -71,14 +75,14 @@ where
             if ended {
                 let line = std::mem::take(&mut self.line);
                 if std::mem::take(&mut self.skipping) {
-                    return Read::TooLong;
+                    return Read::TooLong(line);
                 }
                 return Read::Line(line);
             }
         }
     }
 
-    async fn put(write: Arc<Mutex<Option<W>>>, message: ServerJsonRpcMessage) -> std::io::Result<()> {
+    async fn put(write: Arc<Mutex<Option<W>>>, message: impl serde::Serialize) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(&message)?;
         text.push(b'\n');
         let mut held = write.lock().await;
@@ -90,7 +94,8 @@ where
     /// In a task of its own: a session drops `receive` when something else is to be done, and an answer must not be dropped
     /// with it.
     fn refuse(&self, id: Option<RequestId>, error: ErrorData) {
-        let message = ServerJsonRpcMessage::Error(rmcp::model::JsonRpcError::new(id, error));
+        // With an id in any case: a client that gets none waits for ever.
+        let message = serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error });
         // A client that hung up is noticed by the next read.
         tokio::spawn(Self::put(Arc::clone(&self.write), message));
     }
@@ -114,10 +119,10 @@ where
         loop {
             match self.next().await {
                 Read::End => return None,
-                Read::TooLong => {
+                Read::TooLong(line) => {
                     let error =
                         ErrorData::invalid_request(format!("a message is longer than {MAX_MESSAGE} bytes"), None);
-                    self.refuse(None, error);
+                    self.refuse(id_of(&line), error);
                 }
                 Read::Line(line) => {
                     if line.iter().all(u8::is_ascii_whitespace) {
@@ -138,6 +143,22 @@ where
             None => Ok(()),
         }
     }
+}
+
+/// The id of a message that cannot be read as a whole, if it stands at its beginning or its end, where clients write it.
+fn id_of(line: &[u8]) -> Option<RequestId> {
+    use regex_lite::Regex;
+    use std::sync::LazyLock;
+
+    static FIRST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?(?:"method"\s*:\s*"[a-z/]+"\s*,\s*)?"id"\s*:\s*(-?[0-9]{1,15}|"[^"\\]{1,128}")\s*[,}]"#).ok()
+    });
+    static LAST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"\}\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(-?[0-9]{1,15}|"[^"\\]{1,128}")\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$"#).ok()
+    });
+    let text = String::from_utf8_lossy(line);
+    let found = [&FIRST, &LAST].into_iter().find_map(|pattern| pattern.as_ref()?.captures(&text)?.get(1));
+    serde_json::from_str(found?.as_str()).ok()
 }
 
 /// The methods of ours that need parameters.
@@ -162,7 +183,7 @@ struct Params<'a> {
 
 /// A message of a client: strict JSON, or the answer that it is none.
 pub(super) fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, (Option<RequestId>, ErrorData)> {
-    let not_json = || (None, ErrorData::parse_error("a message is one line of JSON", None));
+    let not_json = || (id_of(line), ErrorData::parse_error("a message is one line of strict JSON", None));
     let text = std::str::from_utf8(line).map_err(|_| not_json())?;
     json::parse(text).map_err(|_| not_json())?;
     let outline: Outline<'_> = serde_json::from_str(text)

@@ -9,8 +9,7 @@ use super::resources::{own, proposal};
 use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias};
 use crate::error::{Code, Error};
 use crate::primitives::json as strict;
-use crate::protocol::State;
-use crate::runtime::{Approver, Caller, Runtime};
+use crate::runtime::{Caller, Runtime};
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +80,8 @@ pub(super) async fn call(
         Ok(body) => envelope(which, body),
         Err(error) => {
             // Somebody else's is as unknown as nobody's.
-            let hidden = matches!(error.code(), Code::ResourceNotFound | Code::ProposalPruned);
-            let error = if hidden { Code::ProposalNotFound.into() } else { error };
+            let hidden = matches!(error.code(), Code::ProposalNotFound | Code::ProposalPruned);
+            let error = if hidden { Code::ResourceNotFound.into() } else { error };
             error_envelope(&error, format, which.name(), None)
         }
     }
@@ -103,12 +102,7 @@ async fn answer(runtime: &Runtime, which: Own, arguments: &str, caller: &Caller)
     if which == Own::Status {
         return Ok(proposal(runtime, &record));
     }
-    if record.state != State::PendingReview {
-        return Err(Error::new(Code::ProposalNotCancelable).with("proposal", id).with("state", record.state));
-    }
-    let principal = record.change_set.principal.id.clone();
-    let actor = Approver { id: principal, roles: Vec::new(), asserted: false };
-    let record = runtime.cancel(&id, &actor, Some("withdrawn by its principal".to_owned()), false).await?;
+    let record = runtime.withdraw(&id).await?;
     Ok(proposal(runtime, &record))
 }
 

@@ -93,6 +93,28 @@ impl Runtime {
         })
     }
 
+    /// Records that a call of a tool of the application's own came to nothing, and why; answers the error.
+    ///
+    /// # Errors
+    /// Those of the ledger: what cannot be recorded is not answered.
+    pub async fn record_application_refusal(
+        &self,
+        tool: &str,
+        capability: Option<&str>,
+        error: Error,
+        caller: &Caller,
+    ) -> Result<Error> {
+        let mut audit = json!({ "capability": tool, "source_id": "application", "outcome": error.code() });
+        let mut actor = String::new();
+        if let (Ok(bound), Some(audit)) = (self.bound(capability, caller), audit.as_object_mut()) {
+            audit.insert("tenant_id".to_owned(), bound.tenant.into());
+            audit.insert("principal".to_owned(), bound.principal.as_str().into());
+            actor = bound.principal;
+        }
+        self.ledger.record_read(NewRead { at: self.clock.now(), actor, evidence: None, audit }).await?;
+        Ok(error)
+    }
+
     /// The envelope of a proposal that is in the ledger, as an agent gets it.
     #[must_use]
     pub fn proposal_envelope(&self, record: &ProposalRecord, format: ResultFormat) -> Envelope {
@@ -124,7 +146,8 @@ fn redacted(value: Value, redactor: &Redactor) -> Value {
         Value::String(text) if looks_secret(&text) || Redactor::is_redacted(&text) => redactor.redact(&text).into(),
         Value::Array(items) => items.into_iter().map(|item| redacted(item, redactor)).collect(),
         Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(name, member)| (name, redacted(member, redactor))).collect())
+            let name = |name: String| if looks_secret(&name) { redactor.redact(&name) } else { name };
+            Value::Object(members.into_iter().map(|(key, member)| (name(key), redacted(member, redactor))).collect())
         }
         other => other,
     }

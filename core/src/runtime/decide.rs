@@ -155,6 +155,31 @@ impl Runtime {
         }
     }
 
+    /// Takes a proposal back on its principal's behalf, if nobody has decided it: a decision made meanwhile stands.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// `PROPOSAL_DECIDED`, `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
+    pub async fn withdraw(&self, proposal_id: &str) -> Result<ProposalRecord> {
+        loop {
+            let record = self.ledger.load(proposal_id).await?;
+            if record.state != State::PendingReview {
+                return Err(Error::new(Code::ProposalDecided).with("proposal", proposal_id));
+            }
+            let now = self.clock.now();
+            let principal = record.change_set.principal.id.clone();
+            let actor = Approver { id: principal, roles: Vec::new(), asserted: false };
+            let reason = Some("withdrawn by its principal".to_owned());
+            let decision = self.decision(&record, "canceled", &actor, reason, now, None);
+            let standing = Standing { expires_at: None, ..record.standing.clone() };
+            // Only on the very event that was looked at.
+            if let Some(advanced) = self.step(&record, Event::Cancel, &actor.id, now, standing, Some(decision)).await? {
+                let _ = advanced;
+                return self.ledger.load(proposal_id).await;
+            }
+        }
+    }
+
     /// Moves a proposal to expired if its time is over; `true` if it is over. One with an attempt whose end is not known does
     /// not expire: it may have landed.
     ///
@@ -255,7 +280,8 @@ fn check_person(person: &Approver, reason: Option<&str>) -> Result<()> {
 
 /// A name that can stand in the ledger.
 pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
-    if name.trim().is_empty() || name.chars().any(char::is_control) || looks_secret(name) {
+    // A blank at an end would make two names of one.
+    if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) || looks_secret(name) {
         return Err(Error::new(Code::ActorInvalid).with("what", what));
     }
     Ok(())

@@ -34,6 +34,7 @@ pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
 pub use shadow::{Match, ShadowComparison, ShadowReport};
+pub use tools::MAX_ARGUMENTS;
 pub use view::{AppliedView, ConflictView, ProposalView, VerifiedView, page_view};
 pub use worker::{Next, Report, Summary, Worker, WorkerOptions};
 

@@ -4,12 +4,21 @@ use super::Runtime;
 use super::context::Caller;
 use crate::catalogue::{AliasMode, Envelope, ResultFormat, ToolOptions, error_envelope, tools};
 use crate::contract::{Contract, Kind};
+use crate::error::printable;
 use crate::error::{Code, Error, Result};
+
+/// The longest arguments of a call, in bytes of their text.
+pub const MAX_ARGUMENTS: usize = 64 << 10;
+/// No tool has a longer name.
+const LONGEST_NAME: usize = 256;
 
 impl Runtime {
     /// Calls a tool by the name it was offered by, canonical or alias. Whatever goes wrong is in the envelope, in words that
     /// a model may read; it was audited before. Cancel-safe, as [`Runtime::read`] and [`Runtime::propose`] are.
     pub async fn call_tool(&self, name: &str, arguments: &str, caller: &Caller, format: ResultFormat) -> Envelope {
+        if let Some(refused) = self.refuse_oversized(name, arguments, caller, format).await {
+            return refused;
+        }
         let (name, kind) = self.contract().map_or((name.to_owned(), None), |contract| offered_as(contract, name));
         let answered = match kind {
             Some(Kind::Proposal) => self.propose(&name, arguments, caller).await.map(|answer| answer.envelope(format)),
@@ -17,6 +26,29 @@ impl Runtime {
             _ => self.read(&name, arguments, caller).await.map(|answer| answer.envelope(format)),
         };
         answered.unwrap_or_else(|error| error_envelope(&error, format, &name, kind))
+    }
+
+    /// The answer to a call that is too large to be looked at, if it is; it is audited. What is that long is not said again.
+    pub async fn refuse_oversized(
+        &self,
+        name: &str,
+        arguments: &str,
+        caller: &Caller,
+        format: ResultFormat,
+    ) -> Option<Envelope> {
+        let (shown, error) = if name.len() > LONGEST_NAME {
+            let cut: String = name.chars().take(32).collect();
+            let shown = format!("{}…", printable(&cut));
+            (shown.clone(), Error::new(Code::CapabilityNotFound).with("capability", shown))
+        } else if arguments.len() > MAX_ARGUMENTS {
+            let problem = format!("longer than {MAX_ARGUMENTS} bytes");
+            let error = Error::new(Code::ArgumentsInvalid).with("capability", name).with("problem", problem);
+            (name.to_owned(), error)
+        } else {
+            return None;
+        };
+        let refused: Result<()> = self.audited(&shown, caller, Err(error)).await;
+        refused.err().map(|error| error_envelope(&error, format, &shown, None))
     }
 
     /// The answer to a tool that is not offered, whether there is one or not; it is audited.
