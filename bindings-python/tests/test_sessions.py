@@ -164,8 +164,15 @@ def test_a_call_that_outlives_a_fork_is_the_parents(tmp_path: Path, monkeypatch:
             applying = pool.submit(so.apply, made)
             while so.proposal(made).state is not State.PENDING_WORKER:
                 pass
-            abandoned = in_child(lambda: so.propose(WAIVE, waiver(2)))
-            ended_well(abandoned)
+
+            def refused() -> None:
+                with pytest.raises(SignoffError) as caught:
+                    so.propose(WAIVE, waiver(2))
+                assert caught.value.code == "USAGE" and "spawn" in (caught.value.help or "")
+                with pytest.raises(SignoffError):
+                    billing.open_sync().__enter__()
+
+            ended_well(in_child(refused))
         assert applying.result().status is ApplyStatus.APPLIED
     assert billing.effects() == 1
 

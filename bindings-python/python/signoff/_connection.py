@@ -19,7 +19,7 @@ from ._errors import SignoffError
 from ._exact import decode, encode
 
 FORK_WAIT_SECONDS = 10.0
-"""How long a fork waits for calls under way. What takes longer goes on in the parent, and the child lets it be."""
+"""How long a fork waits for calls under way. What takes longer goes on in the parent, and the child is refused."""
 
 Callback = Callable[[str | None], object]
 
@@ -73,6 +73,10 @@ class Connection:
             return config
 
     def _start(self) -> _native.Session:
+        if _abandoned:
+            # A thread of the parent may have held the allocator's lock, or one of SQLite's own: nobody lets go of it here.
+            problem = "this process was forked while a call was under way, and cannot know what that call held"
+            raise misuse(problem, "fork when nothing is running, or start workers with `spawn`")
         session = _native.Session.open(encode({name: value for name, value in self._open.items() if value is not None}))
         for tool in self._tools:
             value_of(session.call(tool) or "")
