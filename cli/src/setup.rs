@@ -35,13 +35,6 @@ pub fn no_config() -> Error {
     Error::new(Code::ConfigNotFound).with("path", format!("./{first} or ./{second}"))
 }
 
-pub fn read_file(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::new(Code::ConfigNotFound).with("path", path.display()),
-        kind => Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", kind),
-    })
-}
-
 /// A file that is input, not the contract.
 pub fn read_input(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)

@@ -441,3 +441,54 @@ fn a_row_hash_guards_a_row_without_a_version(engine: Engine) {
     drop(ledger);
     verify(&workspace, "ledger.db");
 }
+
+/// An agent takes its proposal back while a person approves it and a worker waits: one of the two has its way, and what was
+/// approved lands. The application's trigger counts.
+#[test]
+fn what_a_person_approved_an_agent_does_not_take_back() {
+    let rounds = rounds(60, 600);
+    let workspace = Workspace::with_invoices(rounds);
+    let address = workspace.source.address();
+    let open = || {
+        let shared = ledger(&workspace.path(""), "ledger.db", &signoff::primitives::SystemClock);
+        runtime(&workspace.path(""), &address, shared, Arc::new(signoff::primitives::SystemClock))
+    };
+    let (people, agent) = (open(), open());
+    let mut approved = 0;
+    for round in 1..=rounds {
+        let invoice = format!("INV-{round}");
+        let arguments = json!({ "invoice_id": invoice, "reason": "we were late" }).to_string();
+        let made = block(agent.propose("billing.propose_late_fee_waiver", &arguments, &Caller::FromContract));
+        let set = made.expect("a proposal").change_set;
+        let (proposal_id, hash) = (set.proposal_id, set.integrity.proposal_hash);
+        let seen = Seen { proposal_id: proposal_id.clone(), hash, version: 1 };
+        let begin = Barrier::new(2);
+        let (decided, withdrawn) = std::thread::scope(|scope| {
+            let decided = scope.spawn(|| {
+                begin.wait();
+                block(people.approve(&seen, &lead(), None)).map_err(|error| error.code())
+            });
+            begin.wait();
+            let withdrawn = block(agent.withdraw(&proposal_id)).map_err(|error| error.code());
+            (decided.join().expect("no panic"), withdrawn)
+        });
+        let applied = block(people.apply(&proposal_id, &signoff::runtime::ApplyOptions::default()));
+        match (decided.is_ok(), withdrawn.is_ok()) {
+            (true, false) => {
+                assert_eq!(withdrawn.unwrap_err(), Code::ProposalDecided, "round {round}");
+                assert_eq!(applied.expect("it lands").record.state, State::Applied, "round {round}");
+                approved += 1;
+            }
+            (false, true) => assert_eq!(decided.unwrap_err(), Code::ProposalNotPending, "round {round}"),
+            both => panic!("round {round}: {both:?}"),
+        }
+        assert_eq!(workspace.effects(&invoice), i64::from(decided_lands(&people, &proposal_id)), "round {round}");
+    }
+    eprintln!("approved {approved} of {rounds}");
+    drop((people, agent));
+    verify(&workspace, "ledger.db");
+}
+
+fn decided_lands(runtime: &signoff::Runtime, id: &str) -> bool {
+    block(runtime.show(id)).expect("it loads").state == State::Applied
+}

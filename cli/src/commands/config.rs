@@ -6,6 +6,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use signoff::contract::{Contract, Diagnostic, Migration, Report, Severity};
 use signoff::primitives::{Clock as _, SystemClock};
+use signoff::runtime::read_contract;
 use signoff::{Code, Error, Result};
 use similar::{ChangeTag, TextDiff};
 
@@ -15,7 +16,7 @@ use crate::setup;
 
 pub fn run(global: &Global, config: &Config, output: &mut Output) -> Result<u8> {
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
-    let text = setup::read_file(&path)?;
+    let text = read_contract(&path)?;
     match &config.command {
         ConfigCommand::Validate(_) => validate(global, &path, &text, output),
         ConfigCommand::Show(_) => show(&path, &text, output),

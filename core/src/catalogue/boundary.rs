@@ -20,15 +20,8 @@ const DECIDES: &[&str] = &["approve", "approve_proposal", "reject", "reject_prop
 const COMMITS: &[&str] = &["apply", "apply_proposal", "commit", "commit_proposal", "apply_writeback"];
 const SQL: &[&str] = &["execute_sql", "run_sql", "sql", "query"];
 
+/// Whether a tool is called so, however it is written: `x.approve`, `billing__approve`, `x.approve-`, `approveProposal`.
 fn ends_in(name: &str, words: &[&str]) -> bool {
-    let last = name.rsplit(['.', '/']).next().unwrap_or_default().to_ascii_lowercase();
-    words.contains(&last.as_str())
-}
-
-/// True for a name that says nothing that no tool may do.
-#[cfg(feature = "ffi")]
-pub(super) fn may_be_called(name: &str) -> bool {
-    // However it is written: `billing__approve`, `x.approve-` and `approveProposal` say the same.
     let last = name.rsplit(['.', '/']).next().unwrap_or_default();
     let last = last.trim_matches(['_', '-']).rsplit("__").next().unwrap_or_default();
     let mut plain = String::with_capacity(last.len() + 4);
@@ -38,9 +31,14 @@ pub(super) fn may_be_called(name: &str) -> bool {
         }
         plain.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
     }
-    let says = |words: &[&str]| words.contains(&plain.as_str());
+    words.contains(&plain.as_str())
+}
+
+/// True for a name that says nothing that no tool may do, and is not kept for ours.
+#[cfg(feature = "ffi")]
+pub(super) fn may_be_called(name: &str) -> bool {
     let ours = name.starts_with("signoff.") || name.starts_with("signoff__");
-    !ours && !says(DECIDES) && !says(COMMITS) && !says(SQL)
+    !ours && [DECIDES, COMMITS, SQL].into_iter().all(|words| !ends_in(name, words))
 }
 
 /// Checks that an agent gets the contract's tools, and nothing that decides, applies or connects. `variable` answers what an

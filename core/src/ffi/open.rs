@@ -13,7 +13,7 @@ use super::session::Session;
 use crate::contract::{Contract, Diagnostic};
 use crate::error::{Code, Error, Result};
 use crate::primitives::{Instant, Scripted};
-use crate::runtime::{Environment, Opening, load_contract, parse_contract};
+use crate::runtime::{Environment, Opening, load_contract, parse_contract, read_contract};
 
 /// Where a session's contract and ledger are.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -127,10 +127,7 @@ pub(super) fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T> {
 pub fn check_contract(source: &ConfigSource) -> Answer {
     let text = match source {
         ConfigSource::Text(text) => Ok(text.clone()),
-        ConfigSource::Path(path) => std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::new(Code::ConfigNotFound).with("path", path),
-            kind => Error::new(Code::FileUnreadable).with("path", path).with("reason", kind),
-        }),
+        ConfigSource::Path(path) => read_contract(Path::new(path)),
     };
     let report = |text: String| -> Value {
         match Contract::parse(&text) {

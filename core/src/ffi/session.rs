@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{self, Answer, value};
 use super::open::from_json;
 use super::request::{ApplyRequest, CapabilityCall, Decide, ListRequest, NextEvents, Request, caller};
-use crate::catalogue::CheckedTool;
+use crate::catalogue::{CheckedTool, openai_alias};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{List, PageRequest};
 use crate::primitives::Scripted;
@@ -126,7 +126,7 @@ impl Session {
     fn check_within(&self, call: &CapabilityCall) -> Result<()> {
         match &call.within {
             None => Ok(()),
-            Some(tool) => self.tool(tool)?.ok_or_else(|| unknown_tool(tool))?.check_scope(&call.capability),
+            Some(tool) => self.tool(tool).ok_or_else(|| unknown_tool(tool))?.check_scope(&call.capability),
         }
     }
 
@@ -167,12 +167,10 @@ impl Session {
     }
 
     /// A tool of the application's own, by its name or its alias.
-    pub(super) fn tool(&self, name: &str) -> Result<Option<Arc<CheckedTool>>> {
+    pub(super) fn tool(&self, name: &str) -> Option<Arc<CheckedTool>> {
         let tools = self.tools.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(tools
-            .get(name)
-            .cloned()
-            .or_else(|| tools.values().find(|tool| crate::catalogue::openai_alias(&tool.tool().name) == name).cloned()))
+        let aliased = || tools.values().find(|tool| openai_alias(&tool.tool().name) == name);
+        tools.get(name).or_else(aliased).cloned()
     }
 }
 

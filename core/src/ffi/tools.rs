@@ -12,7 +12,7 @@ use crate::catalogue::{
     AliasMode, ApplicationTool, CheckedTool, Envelope, ResultFormat, Tool, ToolOptions, error_envelope, openai_alias,
     tools,
 };
-use crate::contract::{Contract, Kind};
+use crate::contract::Kind;
 use crate::error::{Code, Error, Result};
 use crate::primitives::json::{self as strict, Node};
 use crate::primitives::{Scalar, compare_decimals};
@@ -22,12 +22,8 @@ use crate::runtime::Caller;
 const MAX_OUTPUT: usize = 1 << 20;
 
 impl Session {
-    fn need_contract(&self) -> Result<&Contract> {
-        self.runtime.contract().ok_or_else(|| Error::new(Code::ConfigNotFound).with("path", "this session"))
-    }
-
     pub(super) fn list_tools(&self, alias: AliasMode) -> Result<Value> {
-        let mut listed: Vec<Tool> = tools(self.need_contract()?, &ToolOptions { alias });
+        let mut listed: Vec<Tool> = tools(self.runtime.need_contract()?, &ToolOptions { alias });
         let own = self.tools.read().unwrap_or_else(PoisonError::into_inner);
         for (name, tool) in own.iter() {
             if alias != AliasMode::Openai {
@@ -51,7 +47,7 @@ impl Session {
 
     pub(super) fn register_tool(&self, tool: ApplicationTool) -> Result<Value> {
         let name = tool.name.clone();
-        let checked = tool.check(self.need_contract()?)?;
+        let checked = tool.check(self.runtime.need_contract()?)?;
         let mut own = self.tools.write().unwrap_or_else(PoisonError::into_inner);
         let alias = openai_alias(&name);
         if own.keys().any(|known| *known == name || openai_alias(known) == alias) {
@@ -65,7 +61,7 @@ impl Session {
     pub(super) async fn call_tool(&self, call: &ToolCall) -> Result<Value> {
         let format = self.format(call)?;
         let who = caller(call.context.clone());
-        if let Some(tool) = self.tool(&call.tool)? {
+        if let Some(tool) = self.tool(&call.tool) {
             if let Some(refused) = self.runtime.refuse_oversized(&tool.tool().name, &call.arguments, &who, format).await
             {
                 return Ok(enveloped(&refused));
@@ -75,7 +71,7 @@ impl Session {
                 Err(error) => self.refused(&tool, error, &who, format).await?,
             });
         }
-        self.need_contract()?;
+        self.runtime.need_contract()?;
         Ok(enveloped(&self.runtime.call_tool(&call.tool, &call.arguments, &who, format).await))
     }
 
@@ -91,7 +87,7 @@ impl Session {
     pub(super) async fn finish_tool(&self, finish: FinishTool) -> Result<Value> {
         let call = finish.of;
         let format = self.format(&call)?;
-        let tool = self.tool(&call.tool)?.ok_or_else(|| unknown_tool(&call.tool))?;
+        let tool = self.tool(&call.tool).ok_or_else(|| unknown_tool(&call.tool))?;
         let who = caller(call.context.clone());
         let ended =
             match finish.outcome {

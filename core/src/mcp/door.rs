@@ -53,8 +53,7 @@ impl Door {
     /// # Errors
     /// `CONFIG_NOT_FOUND` for a runtime without a contract.
     pub fn new(runtime: Runtime, options: DoorOptions) -> crate::Result<Self> {
-        let missing = || crate::Error::new(crate::Code::ConfigNotFound).with("path", "this runtime");
-        let contract = runtime.contract().ok_or_else(missing)?;
+        let contract = runtime.need_contract()?;
         let mut listed: Vec<Tool> =
             catalogue::tools(contract, &ToolOptions { alias: options.alias }).into_iter().map(shown).collect();
         if options.own_proposals && contract.mode == Mode::Review {

@@ -145,14 +145,19 @@ impl Runtime {
                 }
                 _ => {}
             }
-            let now = self.clock.now();
-            let decision = self.decision(&record, "canceled", actor, reason.clone(), now, None);
-            let standing = Standing { expires_at: None, ..record.standing.clone() };
-            if let Some(step) = self.step(&record, Event::Cancel, &actor.id, now, standing, Some(decision)).await? {
-                record.follow(step);
+            if self.call_off(&mut record, actor, reason.clone()).await? {
                 return Ok(record);
             }
         }
+    }
+
+    /// Cancels it on the very event that was looked at; false if something else moved it first.
+    async fn call_off(&self, record: &mut ProposalRecord, actor: &Approver, reason: Option<String>) -> Result<bool> {
+        let now = self.clock.now();
+        let decision = self.decision(record, "canceled", actor, reason, now, None);
+        let standing = Standing { expires_at: None, ..record.standing.clone() };
+        let step = self.step(record, Event::Cancel, &actor.id, now, standing, Some(decision)).await?;
+        Ok(step.map(|step| record.follow(step)).is_some())
     }
 
     /// Takes a proposal back on its principal's behalf, if nobody has decided it: a decision made meanwhile stands.
@@ -162,20 +167,13 @@ impl Runtime {
     /// `PROPOSAL_DECIDED`, `PROPOSAL_NOT_FOUND`, `LEDGER_TAMPERED`.
     pub async fn withdraw(&self, proposal_id: &str) -> Result<ProposalRecord> {
         loop {
-            let record = self.ledger.load(proposal_id).await?;
+            let mut record = self.ledger.load(proposal_id).await?;
             if record.state != State::PendingReview {
                 return Err(Error::new(Code::ProposalDecided).with("proposal", proposal_id));
             }
-            let now = self.clock.now();
-            let principal = record.change_set.principal.id.clone();
-            let actor = Approver { id: principal, roles: Vec::new(), asserted: false };
-            let reason = Some("withdrawn by its principal".to_owned());
-            let decision = self.decision(&record, "canceled", &actor, reason, now, None);
-            let standing = Standing { expires_at: None, ..record.standing.clone() };
-            // Only on the very event that was looked at.
-            if let Some(advanced) = self.step(&record, Event::Cancel, &actor.id, now, standing, Some(decision)).await? {
-                let _ = advanced;
-                return self.ledger.load(proposal_id).await;
+            let actor = Approver { id: record.change_set.principal.id.clone(), roles: Vec::new(), asserted: false };
+            if self.call_off(&mut record, &actor, Some("withdrawn by its principal".to_owned())).await? {
+                return Ok(record);
             }
         }
     }

@@ -29,7 +29,7 @@ pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
 pub use executors::{HandlerCheck, check_handlers, executor_warnings};
 #[cfg(feature = "sqlite")]
-pub use open::{CONFIG_NAMES, DEFAULT_LEDGER, Opening, find_config, load_contract, parse_contract};
+pub use open::{CONFIG_NAMES, DEFAULT_LEDGER, Opening, find_config, load_contract, parse_contract, read_contract};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;
@@ -127,7 +127,7 @@ impl Runtime {
         self.contract.as_deref()
     }
 
-    fn need_contract(&self) -> Result<&Contract> {
+    pub(crate) fn need_contract(&self) -> Result<&Contract> {
         self.contract().ok_or_else(|| Error::new(Code::ConfigNotFound).with("path", "this runtime"))
     }
 

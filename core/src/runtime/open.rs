@@ -37,11 +37,18 @@ pub fn find_config(named: Option<&str>, environment: &Environment) -> Result<Opt
 /// # Errors
 /// `CONFIG_NOT_FOUND`, `FILE_UNREADABLE`, `CONFIG_INVALID` naming the first finding.
 pub fn load_contract(path: &Path) -> Result<(Contract, Vec<Diagnostic>)> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+    parse_contract(&read_contract(path)?, &path.display().to_string())
+}
+
+/// The text of a contract's file.
+///
+/// # Errors
+/// `CONFIG_NOT_FOUND`, `FILE_UNREADABLE`.
+pub fn read_contract(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::new(Code::ConfigNotFound).with("path", path.display()),
         kind => Error::new(Code::FileUnreadable).with("path", path.display()).with("reason", kind),
-    })?;
-    parse_contract(&text, &path.display().to_string())
+    })
 }
 
 /// Reads and validates the text of a contract; `path` is what its reader calls it.

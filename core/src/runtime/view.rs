@@ -1,7 +1,7 @@
 //! How answers look to programs: the same JSON from the command line and in every language.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Runtime;
 use super::apply::{Applied, Ending};
@@ -157,10 +157,7 @@ impl Runtime {
 /// A page of a list: its items under the list's name, and where the next one begins.
 #[must_use]
 pub fn page_view<T: Serialize>(name: &str, page: &Page<T>) -> Value {
-    let mut answer = serde_json::Map::new();
-    answer.insert(name.to_owned(), serde_json::to_value(&page.items).unwrap_or(Value::Null));
-    answer.insert("next_cursor".to_owned(), serde_json::to_value(page.next).unwrap_or(Value::Null));
-    Value::Object(answer)
+    json!({ name: page.items, "next_cursor": page.next })
 }
 
 /// The answer to a verification.
