@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use signoff::contract::Contract;
-use signoff::runtime::{CONFIG_NAMES, Environment, Opening, find_config, load_contract, unverified_addresses};
+use signoff::runtime::{CONFIG_NAMES, Environment, Opening, address_warnings, find_config, load_contract};
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Global;
@@ -50,9 +50,7 @@ pub fn operator(named: Option<&str>) -> String {
 
 /// An address that believes whoever answers is used, and spoken of.
 pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &mut Output) {
-    for variable in unverified_addresses(contract, environment) {
-        output.warn(format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full"));
-    }
+    address_warnings(contract, environment).into_iter().for_each(|warning| output.warn(warning));
 }
 
 /// Opens what a command needs.

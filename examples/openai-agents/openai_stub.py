@@ -41,5 +41,5 @@ class ScriptedModel(Model):
         return ModelResponse(output=[said], usage=Usage(), response_id=None)
 
     def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[TResponseStreamEvent]:
-        """It does not stream."""
+        """This stub does not stream, and the example never asks it to: the interface wants the method."""
         raise NotImplementedError

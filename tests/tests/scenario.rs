@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signoff::ffi::{ConfigSource, Open, Session, Testing};
-use signoff::ledger::{Filter, List, PageRequest};
+use signoff::ledger::{Filter, List, PageRequest, ProposalRecord};
 use signoff::primitives::{Instant, Scripted};
 use signoff::runtime::{ApplyOptions, Approver, Caller, Environment, Opening, Seen, load_contract, page_view};
 use signoff::{Error, Result, Runtime};
@@ -109,6 +109,14 @@ impl Face for Library {
     }
 }
 
+/// What a step answers is what the ledger has: the answer is not read back, so this reads it.
+async fn as_recorded(runtime: &Runtime, answered: ProposalRecord) -> Result<Value> {
+    let stored = runtime.show(answered.id()).await?;
+    assert_eq!(json!(answered.view()), json!(stored.view()));
+    assert_eq!((answered.last_seq, &answered.jobs), (stored.last_seq, &stored.jobs));
+    Ok(json!(stored.view()))
+}
+
 async fn call(runtime: &Runtime, request: &Value) -> Result<Value> {
     let text = |name: &str| request[name].as_str().unwrap_or_default();
     let reason = || request["reason"].as_str().map(str::to_owned);
@@ -129,14 +137,20 @@ async fn call(runtime: &Runtime, request: &Value) -> Result<Value> {
             json!({ "proposal_id": set.proposal_id, "proposal_hash": set.integrity.proposal_hash })
         }
         "proposal" => json!(runtime.show(text("id")).await?.view()),
-        "approve" => json!(runtime.approve(&seen(), &person("approver"), reason()).await?.view()),
-        "reject" => json!(runtime.reject(&seen(), &person("approver"), reason().unwrap()).await?.view()),
-        "cancel" => json!(runtime.cancel(text("proposal_id"), &person("actor"), reason(), false).await?.view()),
+        "approve" => as_recorded(runtime, runtime.approve(&seen(), &person("approver"), reason()).await?).await?,
+        "reject" => {
+            as_recorded(runtime, runtime.reject(&seen(), &person("approver"), reason().unwrap()).await?).await?
+        }
+        "cancel" => {
+            as_recorded(runtime, runtime.cancel(text("proposal_id"), &person("actor"), reason(), false).await?).await?
+        }
         "apply" => {
             let mut options = ApplyOptions::default();
             options.dry_run = request["dry_run"] == true;
             options.lease = Duration::from_secs(300);
-            json!(runtime.apply(text("proposal_id"), &options).await?.view(false)?)
+            let applied = runtime.apply(text("proposal_id"), &options).await?;
+            as_recorded(runtime, applied.record.clone()).await?;
+            json!(applied.view(false)?)
         }
         "replay" => json!(runtime.replay(text("id")).await?),
         "evidence" => json!(runtime.evidence_bundle(text("id")).await?),

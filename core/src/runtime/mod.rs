@@ -29,7 +29,9 @@ pub use context::{Caller, Environment};
 pub use decide::{Approver, Seen};
 pub use executors::{HandlerCheck, check_handlers, executor_warnings};
 #[cfg(feature = "sqlite")]
-pub use open::{CONFIG_NAMES, DEFAULT_LEDGER, Opening, find_config, load_contract, parse_contract, read_contract};
+pub use open::{
+    CONFIG_NAMES, DEFAULT_LEDGER, Opening, address_warnings, find_config, load_contract, parse_contract, read_contract,
+};
 pub use propose::ProposalAnswer;
 pub use read::ReadAnswer;
 pub use replay::Replay;

@@ -126,6 +126,13 @@ impl Opening {
     }
 }
 
+/// A word on each address that believes whoever answers: it is used, and spoken of.
+#[must_use]
+pub fn address_warnings(contract: &Contract, environment: &Environment) -> Vec<String> {
+    let told = |variable| format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full");
+    unverified_addresses(contract, environment).into_iter().map(told).collect()
+}
+
 impl Runtime {
     /// What a person should know before it is used: a loose permission of the ledger, an address that believes whoever
     /// answers, an executor without a signature.
@@ -133,9 +140,7 @@ impl Runtime {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.ledger.warnings().to_vec();
         if let Some(contract) = self.contract() {
-            warnings.extend(unverified_addresses(contract, &self.environment).into_iter().map(|variable| {
-                format!("{variable} says sslmode=no-verify: nobody checks who answers; use verify-full")
-            }));
+            warnings.extend(address_warnings(contract, &self.environment));
             warnings.extend(executor_warnings(contract, &self.environment));
         }
         warnings
