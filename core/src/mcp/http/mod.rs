@@ -40,6 +40,7 @@ use self::sessions::{Known, Sessions};
 use super::auth::{Admitted, Gate, Identity};
 use super::door::Door;
 use crate::error::Code;
+use crate::primitives::{IdSource as _, SystemIds};
 
 /// What a front answers with.
 pub type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -240,7 +241,7 @@ impl<S: Behind> Front<S> {
         }
         let mut bytes = match self.read(&parts, body).await {
             Ok(bytes) => bytes,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         if inner.options.bridge {
             bytes = match bridge::said_again(&bytes) {
@@ -266,7 +267,7 @@ impl<S: Behind> Front<S> {
             return refused(StatusCode::BAD_REQUEST, Code::HttpSessionMissing);
         };
         if let Err(answer) = self.in_session(&id, admitted, None) {
-            return answer;
+            return *answer;
         }
         if parts.method == Method::DELETE {
             inner.sessions.end(&id);
@@ -280,7 +281,7 @@ impl<S: Behind> Front<S> {
     }
 
     /// The body, if it is as long as it may be and comes in time.
-    async fn read<B>(&self, parts: &Parts, body: B) -> Result<Bytes, Answer>
+    async fn read<B>(&self, parts: &Parts, body: B) -> Result<Bytes, Box<Answer>>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -288,7 +289,7 @@ impl<S: Behind> Front<S> {
     {
         let most = self.inner.options.max_body;
         let said = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let too_long = || refused(StatusCode::PAYLOAD_TOO_LARGE, Code::HttpBodyTooLarge);
+        let too_long = || Box::new(refused(StatusCode::PAYLOAD_TOO_LARGE, Code::HttpBodyTooLarge));
         if said.is_some_and(|said: u64| said > most as u64) {
             return Err(too_long());
         }
@@ -296,8 +297,8 @@ impl<S: Behind> Front<S> {
         match tokio::time::timeout(self.inner.options.body_timeout, Box::pin(whole)).await {
             Ok(Ok(whole)) => Ok(whole.to_bytes()),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
-            Ok(Err(_)) => Err(refused(StatusCode::BAD_REQUEST, Code::HttpBodyIncomplete)),
-            Err(_) => Err(refused(StatusCode::REQUEST_TIMEOUT, Code::HttpBodyIncomplete)),
+            Ok(Err(_)) => Err(Box::new(refused(StatusCode::BAD_REQUEST, Code::HttpBodyIncomplete))),
+            Err(_) => Err(Box::new(refused(StatusCode::REQUEST_TIMEOUT, Code::HttpBodyIncomplete))),
         }
     }
 
@@ -309,7 +310,7 @@ impl<S: Behind> Front<S> {
         } else if let Some(id) = parts.headers.get(&SESSION) {
             let id = id.to_str().unwrap_or_default().to_owned();
             if let Err(answer) = self.in_session(&id, &admitted, message.id.as_ref()) {
-                return answer;
+                return *answer;
             }
             if message.begins {
                 return rpc_error(StatusCode::BAD_REQUEST, message.id.as_ref(), -32600, Code::HttpSessionBegun);
@@ -349,7 +350,7 @@ impl<S: Behind> Front<S> {
         match answer.headers().get(&SESSION).and_then(|value| value.to_str().ok()) {
             Some(id) => sessions.bind(id.to_owned(), key),
             None => {
-                let id = uuid::Uuid::new_v4().to_string();
+                let id = SystemIds.uuid();
                 if let Ok(value) = HeaderValue::from_str(&id) {
                     answer.headers_mut().insert(SESSION, value);
                     sessions.bind(id, key);
@@ -359,14 +360,14 @@ impl<S: Behind> Front<S> {
     }
 
     /// Is this the caller's own session? What is somebody else's is left as it was.
-    fn in_session(&self, id: &str, admitted: &Admitted, request: Option<&Value>) -> Result<(), Answer> {
+    fn in_session(&self, id: &str, admitted: &Admitted, request: Option<&Value>) -> Result<(), Box<Answer>> {
         let (status, code) = match self.inner.sessions.check(id, &Who::key(admitted)) {
             Known::Own => return Ok(()),
             Known::Foreign => (StatusCode::FORBIDDEN, Code::HttpSessionForeign),
             Known::No => (StatusCode::NOT_FOUND, Code::HttpSessionNotFound),
         };
         self.inner.counts.refused(code);
-        Err(rpc_error(status, request, -32000, code))
+        Err(Box::new(rpc_error(status, request, -32000, code)))
     }
 }
 
