@@ -210,7 +210,11 @@ impl<S: Behind> Front<S> {
                 Ok(_) => answer::text(inner.counts.shown(inner.sessions.open())),
                 Err(refused) => self.unknown_caller(refused),
             },
-            _ if known => inner.gate.as_ref().and_then(Gate::metadata).map_or_else(answer::not_found, |found| json(StatusCode::OK, &found)),
+            _ if known => inner
+                .gate
+                .as_ref()
+                .and_then(Gate::metadata)
+                .map_or_else(answer::not_found, |found| json(StatusCode::OK, &found)),
             _ => answer::not_found(),
         }
     }

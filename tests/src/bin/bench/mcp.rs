@@ -1,14 +1,14 @@
 //! The agent's door beside the smallest server of the TypeScript SDK that does the same read: calls a second, and what a call
 //! costs the server.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use signoff_tests::{Workspace, binary};
+use signoff_tests::{Workspace, binary, wire};
 
 const READS: u32 = 10_000;
 const PROPOSALS: u32 = 1_000;
@@ -18,7 +18,9 @@ const TOKEN: &str = "a-token-for-this-bench";
 
 pub fn run() {
     let Some(node) = node() else {
-        println!("| MCP beside the TypeScript SDK | not measured: no Node with node:sqlite and the SDK (`make test-mcp` brings them) | | |");
+        println!(
+            "| MCP beside the TypeScript SDK | not measured: no Node with node:sqlite and the SDK (`make test-mcp` brings them) | | |"
+        );
         return;
     };
     for http in [false, true] {
@@ -29,14 +31,46 @@ pub fn run() {
         };
         let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
         let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
-        row("boot to the first answer", ms(ours.boot), ms(theirs.boot), theirs.boot.as_secs_f64() / ours.boot.as_secs_f64(), "; goal ≤ 30 ms");
-        for (what, ours, theirs) in [("a read", &ours.read, &theirs.read), ("a proposal", &ours.proposal, &theirs.proposal)] {
-            row(&format!("{what}, calls a second, one after the other"), format!("{:.0}", ours.rate), format!("{:.0}", theirs.rate), ours.rate / theirs.rate, "");
+        row(
+            "boot to the first answer",
+            ms(ours.boot),
+            ms(theirs.boot),
+            theirs.boot.as_secs_f64() / ours.boot.as_secs_f64(),
+            "; goal ≤ 30 ms",
+        );
+        for (what, ours, theirs) in
+            [("a read", &ours.read, &theirs.read), ("a proposal", &ours.proposal, &theirs.proposal)]
+        {
+            row(
+                &format!("{what}, calls a second, one after the other"),
+                format!("{:.0}", ours.rate),
+                format!("{:.0}", theirs.rate),
+                ours.rate / theirs.rate,
+                "",
+            );
             let micros = |cpu: f64| format!("{:.0} µs", cpu * 1e6);
-            row(&format!("{what}, the server's CPU"), micros(ours.cpu), micros(theirs.cpu), theirs.cpu / ours.cpu, " less; goal ≥ 5");
+            row(
+                &format!("{what}, the server's CPU"),
+                micros(ours.cpu),
+                micros(theirs.cpu),
+                theirs.cpu / ours.cpu,
+                " less; goal ≥ 5",
+            );
         }
-        row("memory at rest", mib(ours.rest), mib(theirs.rest), theirs.rest as f64 / ours.rest as f64, "; goal ≤ 15 MiB");
-        row(&format!("memory after {READS} reads"), mib(ours.after), mib(theirs.after), theirs.after as f64 / ours.after as f64, "");
+        row(
+            "memory at rest",
+            mib(ours.rest),
+            mib(theirs.rest),
+            theirs.rest as f64 / ours.rest as f64,
+            "; goal ≤ 15 MiB",
+        );
+        row(
+            &format!("memory after {READS} reads"),
+            mib(ours.after),
+            mib(theirs.after),
+            theirs.after as f64 / ours.after as f64,
+            "",
+        );
     }
 }
 
@@ -88,7 +122,7 @@ fn measure(node: Option<&Path>, http: bool) -> Measured {
         Some(_) => ("inspect_invoice", "propose_late_fee_waiver"),
     };
     let rest = client.memory();
-    let mut reads = |client: &mut Client, count| {
+    let reads = |client: &mut Client, count| {
         client.cost(count, |at| (inspect, json!({ "invoice_id": format!("INV-{}", at % PROPOSALS + 1) })))
     };
     reads(&mut client, WARM);
@@ -170,7 +204,7 @@ impl Client {
                     message.len()
                 );
                 socket.get_mut().write_all(head.as_bytes()).unwrap();
-                body(socket)
+                wire::read(socket).unwrap().body.into_bytes()
             }
         };
         serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&answer)))
@@ -207,35 +241,4 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn body(socket: &mut BufReader<TcpStream>) -> Vec<u8> {
-    let (mut length, mut chunked) = (0, false);
-    loop {
-        let mut line = String::new();
-        socket.read_line(&mut line).unwrap();
-        let line = line.trim_end().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(said) = line.strip_prefix("content-length:") {
-            length = said.trim().parse().unwrap();
-        }
-        chunked |= line == "transfer-encoding: chunked";
-    }
-    let mut whole = Vec::new();
-    while chunked {
-        let mut size = String::new();
-        socket.read_line(&mut size).unwrap();
-        let size = usize::from_str_radix(size.trim(), 16).unwrap();
-        let mut chunk = vec![0; size + 2];
-        socket.read_exact(&mut chunk).unwrap();
-        whole.extend_from_slice(&chunk[..size]);
-        if size == 0 {
-            return whole;
-        }
-    }
-    whole.resize(length, 0);
-    socket.read_exact(&mut whole).unwrap();
-    whole
 }
