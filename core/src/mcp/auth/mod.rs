@@ -75,6 +75,13 @@ pub struct Refused {
     pub challenge: String,
 }
 
+impl Refused {
+    /// A request that brings nothing to know its caller by.
+    pub(super) fn unknown() -> Self {
+        Self { status: 401, code: Code::HttpAuthTokenMissing, challenge: "Bearer".to_owned() }
+    }
+}
+
 impl Gate {
     /// As the contract says.
     pub fn from_contract(runtime: &Runtime, options: &GateOptions) -> Result<Self> {
