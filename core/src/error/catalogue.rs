@@ -148,6 +148,12 @@ catalogue! {
     ToolScopeExceeded = "TOOL_SCOPE_EXCEEDED", Operator, 403, Refused, once, "`{tool}` may not use capability `{capability}`", "name it in the tool's scope; a tool that reads proposes nothing";
     ToolFailed = "TOOL_FAILED", Operator, 500, Failed, once, "`{tool}` failed", "its error went to the application";
     TrustedBindingMissing = "TRUSTED_BINDING_MISSING", Operator, 500, Failed, once, "trusted context `{context}` has no value for {binding}", "set {variable}";
+    HttpAuthTokenMissing = "HTTP_AUTH_TOKEN_MISSING", Operator, 500, Refused, once, "no bearer token for callers over HTTP: {variable} is not set", "set {variable} to at least 16 characters, or configure `signoff.mcp.auth` in the contract";
+    AuthConfigInvalid = "AUTH_CONFIG_INVALID", Operator, 500, Refused, once, "`{setting}` of signoff.mcp.auth cannot be used: {problem}";
+    AuthTokenMissing = "AUTH_TOKEN_MISSING", Operator, 401, Refused, once, "the request has no bearer token", "send it as `Authorization: Bearer TOKEN`; elsewhere it is not read";
+    AuthTokenInvalid = "AUTH_TOKEN_INVALID", Operator, 401, Refused, once, "the bearer token is not accepted";
+    AuthScopeInsufficient = "AUTH_SCOPE_INSUFFICIENT", Operator, 403, Refused, once, "the token does not hold every scope that is asked for";
+    AuthKeysUnavailable = "AUTH_KEYS_UNAVAILABLE", Operator, 503, Failed, again, "the keys of the token's issuer cannot be had at present";
     TrustedContextMissing = "TRUSTED_CONTEXT_MISSING", Operator, 500, Failed, once, "capability `{capability}` has no trusted context";
     TrustedContextUnsupported = "TRUSTED_CONTEXT_UNSUPPORTED", Operator, 500, Failed, once, "provider `{provider}` needs a caller that supplies its claims", "use provider environment, or call from an application that passes a trusted context";
     SourceNotFound = "SOURCE_NOT_FOUND", Operator, 500, Failed, once, "there is no source `{source}`";

@@ -117,6 +117,18 @@ impl Runtime {
         self
     }
 
+    /// Where its time comes from.
+    #[cfg(feature = "mcp-http")]
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Where its variables come from.
+    #[cfg(feature = "mcp-http")]
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The ledger.
     #[must_use]
     pub fn ledger(&self) -> &dyn Ledger {

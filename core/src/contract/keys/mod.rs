@@ -4,8 +4,8 @@
 mod auth;
 mod objects;
 
-pub use self::objects::OBJECTS;
 pub(super) use self::auth::*;
+pub use self::objects::OBJECTS;
 pub(super) use self::objects::*;
 
 /// An object of the contract.

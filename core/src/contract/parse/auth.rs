@@ -38,8 +38,9 @@ fn settings(findings: &mut Findings<'_>, at: &At<'_>) -> Option<McpAuth> {
     });
     let keys = key_source(findings, at);
     let tenant_claim = findings.required(at, "tenant_claim", &d::AUTH_TENANT_CLAIM_REQUIRED, text);
-    let algorithms = findings
-        .optional(at, "algorithms", &d::INVALID_AUTH_ALGORITHM, |at| list(at, |at| Algorithm::parse(at.node.as_str()?)));
+    let algorithms = findings.optional(at, "algorithms", &d::INVALID_AUTH_ALGORITHM, |at| {
+        list(at, |at| Algorithm::parse(at.node.as_str()?))
+    });
     let mut claim = |key: &str, without: &str| {
         let given = findings.optional(at, key, &d::INVALID_AUTH_SETTING, text);
         given.unwrap_or_else(|| without.to_owned())

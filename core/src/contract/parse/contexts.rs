@@ -1,7 +1,7 @@
 //! `trusted_context` and `contexts`.
 
-use super::{Names, auth};
 use super::reader::{At, Findings, is_safe_name};
+use super::{Names, auth};
 use crate::contract::auth::McpAuth;
 use crate::contract::diagnostics as d;
 use crate::contract::keys;
@@ -15,12 +15,7 @@ struct Claims<'a> {
 }
 
 /// Reads `contexts`.
-pub(super) fn read_named(
-    findings: &mut Findings<'_>,
-    root: &At<'_>,
-    auth: Option<&McpAuth>,
-    names: &mut Names,
-) {
+pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, auth: Option<&McpAuth>, names: &mut Names) {
     let claims = Claims { stand: auth::stands(root), auth };
     let Some(contexts) = root.get("contexts") else { return };
     let Some(members) = contexts.members() else {
