@@ -99,7 +99,7 @@ pub struct Gate(Arc<Kind>);
 enum Kind {
     Open,
     Bearer(Bearer),
-    Tokens(Tokens),
+    Tokens(Box<Tokens>),
 }
 
 /// The issuer, its keys, and what is said to those without a token of its.
@@ -119,7 +119,7 @@ impl Gate {
     /// `AUTH_CONFIG_INVALID`.
     pub fn from_contract(runtime: &Runtime, options: &GateOptions) -> Result<Self> {
         let kind = match &runtime.need_contract()?.mcp_auth {
-            Some(auth) => Kind::Tokens(Tokens::new(runtime, auth, options)?),
+            Some(auth) => Kind::Tokens(Box::new(Tokens::new(runtime, auth, options)?)),
             None => {
                 let next = options.next_token_env.as_deref();
                 Kind::Bearer(Bearer::new(runtime.environment(), &options.token_env, next)?)
