@@ -30,11 +30,11 @@ async fn the_present_token_and_the_next() {
     for value in [format!("Bearer {CURRENT}"), format!("bearer {NEXT}"), format!("BEARER  {CURRENT}")] {
         assert_eq!(ask(&gate, &value, None).await, Ok(Admitted::Contract), "{value}");
     }
-    let refused = |code, reason| Err(Refused_(401, code, reason));
+    let refused = |code: Code, reason: &'static str| Err((401, code, reason));
     let told = async |value: &str, query: Option<&str>| {
         ask(&gate, value, query).await.map_err(|refused| {
             assert_eq!(refused.challenge, "Bearer");
-            Refused_(refused.status, refused.code, refused.reason)
+            (refused.status, refused.code, refused.reason)
         })
     };
     for value in [&CURRENT[1..], &format!("{CURRENT}x"), "x", &CURRENT.to_uppercase(), &format!("{CURRENT} {NEXT}")] {
@@ -49,10 +49,6 @@ async fn the_present_token_and_the_next() {
     assert_eq!(gate.metadata(), None);
     assert_eq!(format!("{gate:?}"), "Gate(bearer token)");
 }
-
-#[expect(non_camel_case_types, reason = "a short form of the type of this name")]
-#[derive(Debug, PartialEq)]
-struct Refused_(u16, Code, &'static str);
 
 #[tokio::test]
 async fn a_token_is_needed_and_has_some_length() {

@@ -142,7 +142,7 @@ async fn who_it_is() {
     })
     .await;
     let said = |other: Value| {
-        claims_with(with(&json!({ "https://acme.example/claims.tenant": "acme", "email": "a@x" }), other))
+        with(&claims_with(json!({ "https://acme.example/claims.tenant": "acme", "email": "a@x" })), other)
     };
     let admit = async |other: Value| bench.house.admit(&bench.ed.token("ed", &said(other))).await;
     let roles = |roles: Value| json!({ "realm_access": { "roles": roles } });

@@ -127,21 +127,21 @@ async fn a_header_is_understood_or_refused() {
     let parts: Vec<&str> = good.split('.').collect();
     let (head, body, signature) = (parts[0], parts[1], parts[2]);
     for (token, why) in [
-        (format!("{head}.{body}"), not_one),
+        (format!("{head}.{body}"), "it is not a signed token of three parts"),
         (format!("{head}..{body}.{signature}"), "it is not a signed token of three parts"),
         (format!("{head}.{body}.{signature}.{signature}.{signature}"), "it is not a signed token of three parts"),
         (format!("{head}.{body}.{signature}="), "its signature is not base64url"),
-        (format!("{head}.{body}.{signature}A"), "its signature is not base64url"),
+        (format!("{head}.{body}.{signature}AA"), "its signature is not good"),
         (format!("{head}=.{body}.{signature}"), not_one),
         (format!("{head}.{body}=.{signature}"), "its signature is not good"),
         (format!("{head}.{body} .{signature}"), "its signature is not good"),
         (format!("{head}.{body}. {signature}"), "its signature is not base64url"),
         (format!("{good} {good}"), "it is not a signed token of three parts"),
         (format!("{good},Bearer"), "its signature is not base64url"),
-        (good.replace('-', "+").replace('_', "/") + "!", "its signature is not base64url"),
+        (format!("{good}!"), "its signature is not base64url"),
+        (format!("{good}+/"), "its signature is not base64url"),
     ] {
-        let given = house.invalid(house.admit(&token).await);
-        assert!(given == why || token.contains(['+', '/']), "{given}: {token}");
+        assert_eq!(house.invalid(house.admit(&token).await), why, "{token}");
     }
 }
 
