@@ -160,11 +160,11 @@ table! {
         => shop "/signoff/mcp/auth" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": §true } },"];
     AUTH_ISSUER_REQUIRED Error "issuer must be the iss of the tokens that are believed", "its characters are visible ASCII without quotes and backslashes"
         => shop "/signoff/mcp/auth/issuer" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": §\"\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
-    AUTH_AUDIENCE_REQUIRED Error "audience must be what aud of a token names this server by, or a list of such names", "for example the address of the endpoint, https://mcp.example/mcp; a token that is meant for somebody else is refused"
+    AUTH_AUDIENCE_REQUIRED Error "audience must be what aud of a token names this server by, or a list of such names", "for example the address of the endpoint; a token that is meant for somebody else is refused"
         => shop "/signoff/mcp/auth/audience" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": §[], \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
     AUTH_KEYS_REQUIRED Error "exactly one of jwks_url, jwks_url_env and jwks_file says where the issuer's keys are"
         => shop "/signoff/mcp/auth" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": §{ \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"tenant_claim\": \"tenant\" } } },"];
-    INVALID_AUTH_JWKS_URL Error "jwks_url must be an https address, or http on 127.0.0.1, [::1] or localhost", "whoever answers there says who may call"
+    INVALID_AUTH_JWKS_URL Error "jwks_url must be an https address, or http on loopback", "whoever answers there says who may call"
         => shop "/signoff/mcp/auth/jwks_url" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": §\"http://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
     AUTH_TENANT_CLAIM_REQUIRED Error "tenant_claim must name the claim that holds the tenant", "what a client says in a header is no tenant"
         => shop "/signoff/mcp/auth/tenant_claim" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": §\"\" } } },"];
