@@ -14,7 +14,7 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
     match &arguments.command {
         ToolsCommand::List(list) => {
             let alias = if list.aliases { AliasMode::Both } else { AliasMode::Canonical };
-            let tools = tools(&contract, &ToolOptions { alias });
+            let tools = tools(&contract, &ToolOptions { alias, ..ToolOptions::default() });
             output.value(&json!({ "tools": tools }));
             for tool in &tools {
                 let description = tool.description.lines().next().unwrap_or_default();
@@ -27,7 +27,7 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
 }
 
 fn preview(contract: &Contract, output: &mut Output) -> Result<u8> {
-    let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical });
+    let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical, ..ToolOptions::default() });
     let checks = boundary(contract, |name| Environment::system().get(name));
     let absent: Vec<&str> =
         checks.iter().filter(|check| check.ok && check.name.ends_with(" absent")).map(|check| check.name).collect();

@@ -57,7 +57,7 @@ impl ApplicationTool {
                 "its name says what no tool may do, or is not 1 to 64 of A-Z a-z 0-9 _ - .".to_owned(),
             ));
         }
-        let taken = tools(contract, &ToolOptions { alias: AliasMode::Both });
+        let taken = tools(contract, &ToolOptions { alias: AliasMode::Both, ..ToolOptions::default() });
         if taken.iter().any(|tool| tool.name == *name || tool.name == openai_alias(name)) {
             return Err(problem("the contract has a tool of this name".to_owned()));
         }

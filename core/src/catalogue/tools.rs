@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value, json};
 
 use super::alias::{AliasMode, aliases};
-use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode};
+use super::envelope::ResultFormat;
+use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode, PolicyHint};
 use crate::primitives::{MAX_SAFE_INTEGER, Scalar, compare_decimals};
 
 /// How tools are listed.
@@ -12,6 +13,8 @@ use crate::primitives::{MAX_SAFE_INTEGER, Scalar, compare_decimals};
 pub struct ToolOptions {
     /// Under which names.
     pub alias: AliasMode,
+    /// In which format they answer; `None` is the contract's.
+    pub format: Option<ResultFormat>,
 }
 
 /// One tool, as `tools/list` of MCP shows it; it serialises to that shape.
@@ -49,7 +52,7 @@ pub struct Tool {
 pub struct Annotations {
     /// It changes nothing at all, not even the ledger's proposals.
     pub read_only: bool,
-    /// It destroys something: never.
+    /// What comes of it destroys something, once a person has approved it and it is applied.
     pub destructive: bool,
     /// Calling it again adds nothing.
     pub idempotent: bool,
@@ -94,6 +97,7 @@ pub fn tools(contract: &Contract, options: &ToolOptions) -> Vec<Tool> {
 
 fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
     let read = capability.kind == Kind::Read;
+    let destructive = capability.exposure.policy_hint == PolicyHint::Destructive;
     Tool {
         name: name.to_owned(),
         canonical_name: capability.name.clone(),
@@ -102,7 +106,7 @@ fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
         kind: capability.kind,
         input_schema: input_schema(capability),
         output_schema: None,
-        annotations: Annotations { read_only: read, destructive: false, idempotent: read, open_world: false },
+        annotations: Annotations { read_only: read, destructive, idempotent: read, open_world: false },
         meta: meta(contract, capability, name),
     }
 }
@@ -211,7 +215,7 @@ mod tests {
     const BILLING: &str = include_str!("../../../tests/vectors/contracts/billing.sqlite.json");
 
     fn listed(text: &str, alias: AliasMode) -> Vec<Tool> {
-        tools(&Contract::parse(text).unwrap().0, &ToolOptions { alias })
+        tools(&Contract::parse(text).unwrap().0, &ToolOptions { alias, ..ToolOptions::default() })
     }
 
     #[test]

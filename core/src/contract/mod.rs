@@ -3,6 +3,7 @@
 mod authority;
 mod concealed;
 mod diagnostics;
+mod exposure;
 mod keys;
 mod parse;
 mod report;
@@ -10,6 +11,7 @@ mod rewrite;
 mod types;
 
 pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
+pub use exposure::{Exposure, PolicyHint, RateLimit, ToolScope};
 pub use keys::{KeyInfo, Names, Need, OBJECTS, ObjectInfo, Shape};
 pub use report::Report;
 pub use rewrite::{Change, Migration};

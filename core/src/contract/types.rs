@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::exposure::{Exposure, RateLimit};
 use crate::primitives::{Digest, Identifier, Lifetime, Scalar};
 
 /// A validated contract.
@@ -30,6 +31,8 @@ pub struct Contract {
     pub proposal_ttl: Lifetime,
     /// How long an approval holds (`signoff.approval_ttl`, 24 hours).
     pub approval_ttl: Lifetime,
+    /// How often an agent may call (`signoff.mcp.rate_limit`).
+    pub rate_limit: RateLimit,
 }
 
 /// What the runtime does with proposals.
@@ -257,6 +260,8 @@ pub struct Capability {
     pub required_role: Option<String>,
     /// The name of its executor; `None` is the built-in `sql_update`.
     pub executor: Option<String>,
+    /// Who is offered it, and as what.
+    pub exposure: Exposure,
 }
 
 /// A table and the columns that guard it.

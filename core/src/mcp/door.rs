@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListResourceTemplatesResult,
-    ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Extensions, Implementation,
+    ListResourceTemplatesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -43,7 +43,7 @@ impl Default for DoorOptions {
 pub struct Door {
     pub(super) runtime: Runtime,
     caller: Caller,
-    tools: Arc<BTreeMap<String, Tool>>,
+    tools: Arc<BTreeMap<String, Listed>>,
     order: Arc<Vec<String>>,
 }
 
@@ -54,13 +54,18 @@ impl Door {
     /// `CONFIG_NOT_FOUND` for a runtime without a contract.
     pub fn new(runtime: Runtime, options: DoorOptions) -> crate::Result<Self> {
         let contract = runtime.need_contract()?;
-        let mut listed: Vec<Tool> =
-            catalogue::tools(contract, &ToolOptions { alias: options.alias }).into_iter().map(shown).collect();
+        let wanted = ToolOptions { alias: options.alias, ..ToolOptions::default() };
+        let capability = |tool: catalogue::Tool| {
+            let capability = Some(tool.canonical_name.clone());
+            Listed { tool: shown(tool), capability }
+        };
+        let mut listed: Vec<Listed> = catalogue::tools(contract, &wanted).into_iter().map(capability).collect();
         if options.own_proposals && contract.mode == Mode::Review {
-            listed.extend(status::tools(options.alias));
+            let own = |tool| Listed { tool, capability: None };
+            listed.extend(status::tools(options.alias).into_iter().map(own));
         }
-        let order = listed.iter().map(|tool| tool.name.to_string()).collect();
-        let tools = listed.into_iter().map(|tool| (tool.name.to_string(), tool)).collect();
+        let order = listed.iter().map(|listed| listed.tool.name.to_string()).collect();
+        let tools = listed.into_iter().map(|listed| (listed.tool.name.to_string(), listed)).collect();
         Ok(Self { runtime, caller: Caller::FromContract, tools: Arc::new(tools), order: Arc::new(order) })
     }
 
@@ -80,22 +85,41 @@ impl Door {
         Value::Object(given).to_string()
     }
 
-    async fn call(&self, name: &str, arguments: &str) -> Envelope {
+    /// Who makes this request: the one source of it.
+    fn caller(&self, _: &Extensions) -> Caller {
+        self.caller.clone()
+    }
+
+    /// Whether this caller is offered a listed tool.
+    fn is_offered(&self, name: &str, caller: &Caller) -> bool {
+        let capability = |listed: &Listed| match &listed.capability {
+            Some(capability) => self.runtime.is_offered(capability, caller),
+            None => true,
+        };
+        self.tools.get(name).is_some_and(capability)
+    }
+
+    async fn call(&self, name: &str, arguments: &str, caller: &Caller) -> Envelope {
         let format = self.runtime.result_format();
-        if let Some(refused) = self.runtime.refuse_oversized(name, arguments, &self.caller, format).await {
+        if let Some(refused) = self.runtime.refuse_oversized(name, arguments, caller, format).await {
             return refused;
         }
-        if self.tools.contains_key(name)
-            && let Some(own) = status::named(name)
-        {
-            return status::call(&self.runtime, own, arguments, &self.caller, format).await;
-        }
         // Only what is listed: with aliases alone, a canonical name is unknown.
-        if !self.tools.contains_key(name) {
-            return self.runtime.refuse_tool(name, &self.caller, format).await;
+        if !self.is_offered(name, caller) {
+            return self.runtime.refuse_tool(name, caller, format).await;
         }
-        self.runtime.call_tool(name, arguments, &self.caller, format).await
+        match status::named(name) {
+            Some(own) => status::call(&self.runtime, own, arguments, caller, format).await,
+            None => self.runtime.call_tool(name, arguments, caller, format).await,
+        }
     }
+}
+
+/// A tool, and the capability it is; the caller's own proposals are none.
+#[derive(Debug)]
+struct Listed {
+    tool: Tool,
+    capability: Option<String>,
 }
 
 /// As MCP shows it.
@@ -142,9 +166,11 @@ impl ServerHandler for Door {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = self.order.iter().filter_map(|name| self.tools.get(name).cloned()).collect();
+        let caller = self.caller(&context.extensions);
+        let offered = self.order.iter().filter(|name| self.is_offered(name, &caller));
+        let tools = offered.filter_map(|name| self.tools.get(name)).map(|listed| listed.tool.clone()).collect();
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -154,11 +180,13 @@ impl ServerHandler for Door {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = Self::arguments(&request, &context);
-        Ok(result(self.call(&request.name, &arguments).await).into())
+        let caller = self.caller(&context.extensions);
+        Ok(result(self.call(&request.name, &arguments, &caller).await).into())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools.get(name).cloned()
+        // Nobody asks here: whatever anybody may be offered.
+        self.tools.get(name).map(|listed| listed.tool.clone())
     }
 
     async fn list_resource_templates(
@@ -172,8 +200,8 @@ impl ServerHandler for Door {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.runtime, &request.uri, &self.caller).await.map(Into::into)
+        resources::read(&self.runtime, &request.uri, &self.caller(&context.extensions)).await.map(Into::into)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Runtime;
 use super::context::Caller;
-use crate::catalogue::{AliasMode, Envelope, ResultFormat, ToolOptions, error_envelope, tools};
+use crate::catalogue::{AliasMode, Envelope, ResultFormat, Tool, ToolOptions, error_envelope, tools};
 use crate::contract::{Contract, Kind};
 use crate::error::printable;
 use crate::error::{Code, Error, Result};
@@ -19,7 +19,8 @@ impl Runtime {
         if let Some(refused) = self.refuse_oversized(name, arguments, caller, format).await {
             return refused;
         }
-        let (name, kind) = self.contract().map_or((name.to_owned(), None), |contract| offered_as(contract, name));
+        let (name, kind) =
+            self.contract().map_or((name.to_owned(), None), |contract| offered_as(contract, name, caller));
         let answered = match kind {
             Some(Kind::Proposal) => self.propose(&name, arguments, caller).await.map(|answer| answer.envelope(format)),
             // An unknown one as well: the refusal is audited.
@@ -58,6 +59,24 @@ impl Runtime {
         error_envelope(&refused.err().unwrap_or_else(|| Code::CapabilityNotFound.into()), format, name, None)
     }
 
+    /// The tools that this caller is offered, in the order of the contract.
+    ///
+    /// # Errors
+    /// `CONFIG_NOT_FOUND` for a runtime without a contract.
+    pub fn tools(&self, options: &ToolOptions, caller: &Caller) -> Result<Vec<Tool>> {
+        let contract = self.need_contract()?;
+        let mut offered = tools(contract, options);
+        offered.retain(|tool| self.is_offered(&tool.canonical_name, caller));
+        Ok(offered)
+    }
+
+    /// Whether the contract has a capability of this name that this caller is offered.
+    #[must_use]
+    pub fn is_offered(&self, capability: &str, caller: &Caller) -> bool {
+        let known = self.contract().and_then(|contract| contract.capability(capability));
+        known.is_some_and(|capability| caller.is_offered(capability))
+    }
+
     /// The format of envelopes that the contract asks for.
     #[must_use]
     pub fn result_format(&self) -> ResultFormat {
@@ -65,12 +84,14 @@ impl Runtime {
     }
 }
 
-/// The capability that is offered by this name, and what it is.
-fn offered_as(contract: &Contract, name: &str) -> (String, Option<Kind>) {
-    if let Some(capability) = contract.capability(name) {
-        return (name.to_owned(), Some(capability.kind));
-    }
-    let offered = tools(contract, &ToolOptions { alias: AliasMode::Openai });
-    let found = offered.into_iter().find(|tool| tool.name == name);
-    found.map_or_else(|| (name.to_owned(), None), |tool| (tool.canonical_name, Some(tool.kind)))
+/// The capability that this caller is offered by this name, and what it is.
+fn offered_as(contract: &Contract, name: &str, caller: &Caller) -> (String, Option<Kind>) {
+    let offered = |name: &str| contract.capability(name).filter(|capability| caller.is_offered(capability));
+    let alias = || {
+        let all = tools(contract, &ToolOptions { alias: AliasMode::Openai, ..ToolOptions::default() });
+        offered(&all.into_iter().find(|tool| tool.name == name)?.canonical_name)
+    };
+    offered(name)
+        .or_else(alias)
+        .map_or_else(|| (name.to_owned(), None), |capability| (capability.name.clone(), Some(capability.kind)))
 }

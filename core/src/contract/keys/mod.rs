@@ -2,9 +2,11 @@
 //! closed sets from here; `schemas/synapsor.runner.schema.json` and the tables of `core/docs/contract.md` are made of it.
 
 mod objects;
+mod settings;
 
 pub use self::objects::OBJECTS;
 pub(super) use self::objects::*;
+pub(super) use self::settings::*;
 
 /// An object of the contract.
 #[derive(Debug)]
@@ -70,6 +72,10 @@ pub enum Shape {
     ToolName,
     /// A whole number from 1, and at most this.
     Whole(u64),
+    /// A whole number from 1, and at most this; or null.
+    WholeOrNull(u64),
+    /// `sha256:` and 64 hex digits.
+    Digest,
     /// One of these numbers.
     OneOf(&'static [u64]),
     /// One of these words; the second list is ours.
