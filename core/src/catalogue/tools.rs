@@ -5,6 +5,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::alias::{AliasMode, aliases};
 use super::envelope::ResultFormat;
+use super::output;
 use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode, PolicyHint};
 use crate::primitives::{MAX_SAFE_INTEGER, Scalar, compare_decimals};
 
@@ -36,9 +37,8 @@ pub struct Tool {
     pub kind: Kind,
     /// JSON Schema 2020-12 of the arguments; closed.
     pub input_schema: Value,
-    /// JSON Schema of what it answers, of a tool of the application's own that has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_schema: Option<Value>,
+    /// JSON Schema 2020-12 of what it answers, if it succeeds.
+    pub output_schema: Value,
     /// What a client may assume.
     pub annotations: Annotations,
     /// `_meta`: for clients and audits, not for the model.
@@ -79,23 +79,24 @@ pub fn tools(contract: &Contract, options: &ToolOptions) -> Vec<Tool> {
         .iter()
         .filter(|capability| contract.mode != Mode::ReadOnly || capability.kind == Kind::Read)
         .collect();
+    let format = options.format.unwrap_or_else(|| ResultFormat::from_number(contract.result_format));
     // Over all capabilities, so that a mode does not change a name.
     let aliases = aliases(contract.capabilities.iter().map(|capability| capability.name.as_str()));
     let mut out = Vec::with_capacity(offered.len() * 2);
     for capability in offered {
         if options.alias != AliasMode::Openai {
-            out.push(tool(contract, capability, &capability.name));
+            out.push(tool(contract, capability, &capability.name, format));
         }
         if options.alias != AliasMode::Canonical
             && let Some(alias) = aliases.get(capability.name.as_str())
         {
-            out.push(tool(contract, capability, alias));
+            out.push(tool(contract, capability, alias, format));
         }
     }
     out
 }
 
-fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
+fn tool(contract: &Contract, capability: &Capability, name: &str, format: ResultFormat) -> Tool {
     let read = capability.kind == Kind::Read;
     let destructive = capability.exposure.policy_hint == PolicyHint::Destructive;
     Tool {
@@ -105,7 +106,7 @@ fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
         description: description(capability, name),
         kind: capability.kind,
         input_schema: input_schema(capability),
-        output_schema: None,
+        output_schema: output::of_capability(capability, format),
         annotations: Annotations { read_only: read, destructive, idempotent: read, open_world: false },
         meta: meta(contract, capability, name),
     }

@@ -24,16 +24,16 @@ impl Session {
     pub(super) fn list_tools(&self, wanted: ToolsRequest) -> Result<Value> {
         let alias = wanted.alias;
         let who = caller(wanted.context);
-        let format = Some(self.format(wanted.format)?);
-        let mut listed: Vec<Tool> = self.runtime.tools(&ToolOptions { alias, format }, &who)?;
+        let format = self.format(wanted.format)?;
+        let mut listed: Vec<Tool> = self.runtime.tools(&ToolOptions { alias, format: Some(format) }, &who)?;
         let own = self.tools.read().unwrap_or_else(PoisonError::into_inner);
         for (name, tool) in own.iter().filter(|(_, tool)| self.is_offered(tool, &who)) {
             if alias != AliasMode::Openai {
-                listed.push(tool.listed(name));
+                listed.push(tool.listed(name, format));
             }
             let short = openai_alias(name);
             if alias != AliasMode::Canonical && (short != *name || alias == AliasMode::Openai) {
-                listed.push(tool.listed(&short));
+                listed.push(tool.listed(&short, format));
             }
         }
         let kinds = |tool: &Tool| {
@@ -132,9 +132,12 @@ impl Session {
         }
         let output: Value = from_json(output)?;
         tool.check_output(&output)?;
+        let wrapped = !output.is_object();
         let arguments = exact_arguments(tool, &call.arguments)?;
         let scope = tool.tool().scope.first().map(String::as_str);
         let answer = self.runtime.record_application_read(&tool.tool().name, scope, &arguments, output, who).await?;
+        // A secret was replaced, and its place may have had a form: what is answered fits the schema, or nothing is.
+        tool.check_answered(&answer.data, wrapped)?;
         Ok(crate::catalogue::read_envelope(&answer, format))
     }
 

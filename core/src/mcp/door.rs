@@ -129,7 +129,7 @@ fn shown(tool: catalogue::Tool) -> Tool {
         _ => Map::new(),
     };
     let annotations = ToolAnnotations::from_raw(
-        Some(tool.title.clone()),
+        None,
         Some(tool.annotations.read_only),
         Some(tool.annotations.destructive),
         Some(tool.annotations.idempotent),
@@ -137,10 +137,8 @@ fn shown(tool: catalogue::Tool) -> Tool {
     );
     let mut out = Tool::new(tool.name, tool.description, Arc::new(object(tool.input_schema)))
         .with_title(tool.title)
+        .with_raw_output_schema(Arc::new(object(tool.output_schema)))
         .with_annotations(annotations);
-    if let Some(schema) = tool.output_schema {
-        out = out.with_raw_output_schema(Arc::new(object(schema)));
-    }
     out.meta = Some(MetaObject::from(tool.meta));
     out
 }

@@ -6,7 +6,7 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use super::resources::{own, proposal};
-use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias};
+use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias, own_proposal_schema};
 use crate::error::{Code, Error};
 use crate::primitives::json as strict;
 use crate::runtime::{Caller, Runtime};
@@ -51,18 +51,18 @@ pub(super) fn tools(alias: AliasMode) -> Vec<Tool> {
             "required": ["proposal_id"],
             "additionalProperties": false,
         });
-        let Value::Object(schema) = schema else { continue };
+        let (Value::Object(schema), Value::Object(answer)) = (schema, own_proposal_schema()) else { continue };
         let read = own == Own::Status;
-        let annotations =
-            ToolAnnotations::from_raw(Some(own.name().to_owned()), Some(read), Some(false), Some(true), Some(false));
+        let annotations = ToolAnnotations::from_raw(None, Some(read), Some(false), Some(true), Some(false));
         let names = match alias {
             AliasMode::Canonical => vec![own.name().to_owned()],
             AliasMode::Openai => vec![openai_alias(own.name())],
             AliasMode::Both => vec![own.name().to_owned(), openai_alias(own.name())],
         };
-        let schema = Arc::new(schema);
+        let (schema, answer) = (Arc::new(schema), Arc::new(answer));
         for name in names {
             let tool = Tool::new(name, own.description(), Arc::<Map<String, Value>>::clone(&schema));
+            let tool = tool.with_raw_output_schema(Arc::clone(&answer));
             out.push(tool.with_title(own.name()).with_annotations(annotations.clone()));
         }
     }
