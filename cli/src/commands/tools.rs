@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use signoff::Result;
 use signoff::catalogue::{AliasMode, ToolOptions, boundary, tools};
 use signoff::contract::Contract;
+use signoff::primitives::Digest;
 use signoff::runtime::{Environment, load_contract};
 
 use crate::args::{Global, Tools, ToolsCommand};
@@ -15,7 +18,9 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
         ToolsCommand::List(list) => {
             let alias = if list.aliases { AliasMode::Both } else { AliasMode::Canonical };
             let tools = tools(&contract, &ToolOptions { alias, ..ToolOptions::default() });
-            output.value(&json!({ "tools": tools }));
+            let digests: BTreeMap<&str, Digest> =
+                tools.iter().map(|tool| (tool.name.as_str(), tool.digest())).collect();
+            output.value(&json!({ "tools": tools, "digests": digests }));
             for tool in &tools {
                 let description = tool.description.lines().next().unwrap_or_default();
                 output.line(format!("{}\n    {description}", tool.name));

@@ -16,4 +16,4 @@ pub use envelope::{
     Envelope, ProposalAnswer, ReadAnswer, ResultFormat, error_envelope, proposal_envelope, read_envelope,
 };
 pub use output::own_proposal_schema;
-pub use tools::{Annotations, Tool, ToolOptions, tools};
+pub use tools::{Annotations, Tool, ToolOptions, check_tool_digests, tools};

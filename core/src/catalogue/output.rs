@@ -67,6 +67,7 @@ pub fn own_proposal_schema() -> Value {
 }
 
 /// `data` of a tool of the application's own, whose answer fits this schema. What is no object stands in `answer`.
+#[cfg(feature = "ffi")]
 pub(super) fn data_of(answer: Option<&Value>) -> Value {
     let Some(answer) = answer else { return json!({ "type": "object" }) };
     let mut answer = answer.clone();

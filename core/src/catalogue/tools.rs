@@ -7,7 +7,8 @@ use super::alias::{AliasMode, aliases};
 use super::envelope::ResultFormat;
 use super::output;
 use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode, PolicyHint};
-use crate::primitives::{MAX_SAFE_INTEGER, Scalar, compare_decimals};
+use crate::error::{Code, Error, Result};
+use crate::primitives::{Digest, MAX_SAFE_INTEGER, Scalar, compare_decimals, digest_of};
 
 /// How tools are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +62,7 @@ pub struct Annotations {
 }
 
 impl Serialize for Annotations {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         json!({
             "readOnlyHint": self.read_only, "destructiveHint": self.destructive,
             "idempotentHint": self.idempotent, "openWorldHint": self.open_world,
@@ -94,6 +95,38 @@ pub fn tools(contract: &Contract, options: &ToolOptions) -> Vec<Tool> {
         }
     }
     out
+}
+
+impl Tool {
+    /// The digest of what a model is told of it: name, description and both schemas. It is what a contract pins.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let told = json!({
+            "name": self.name, "description": self.description, "inputSchema": self.input_schema,
+            "outputSchema": self.output_schema,
+        });
+        // A length beyond what canonical JSON can say is still this text and no other.
+        digest_of(&told).unwrap_or_else(|_| Digest::of(told.to_string().as_bytes()))
+    }
+}
+
+/// Checks that every tool is the one that was reviewed, where the contract says which one that was.
+///
+/// # Errors
+/// `TOOL_DEFINITION_CHANGED`.
+pub fn check_tool_digests(contract: &Contract) -> Result<()> {
+    for tool in tools(contract, &ToolOptions::default()) {
+        let capability = contract.capability(&tool.canonical_name);
+        if let Some(pinned) = capability.and_then(|capability| capability.exposure.tool_digest)
+            && pinned != tool.digest()
+        {
+            return Err(Error::new(Code::ToolDefinitionChanged)
+                .with("tool", &tool.name)
+                .with("found", tool.digest())
+                .with("pinned", pinned));
+        }
+    }
+    Ok(())
 }
 
 fn tool(contract: &Contract, capability: &Capability, name: &str, format: ResultFormat) -> Tool {

@@ -4,6 +4,7 @@
 //! [`serve_stdio`] hands the arguments of a call on as they were written: no number in them passes through a float.
 
 mod door;
+mod limits;
 mod lines;
 mod resources;
 mod status;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use super::limits::Counted;
 use super::resources::{own, proposal};
 use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias, own_proposal_schema};
 use crate::error::{Code, Error};
@@ -21,10 +22,18 @@ pub(super) enum Own {
 impl Own {
     const ALL: [Self; 2] = [Self::Status, Self::Withdraw];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Status => "signoff.proposal_status",
             Self::Withdraw => "signoff.withdraw_proposal",
+        }
+    }
+
+    /// As what a call counts.
+    pub fn counted(self) -> Counted {
+        match self {
+            Self::Status => Counted::Read,
+            Self::Withdraw => Counted::Proposal,
         }
     }
 

@@ -38,8 +38,7 @@ impl Runtime {
         format: ResultFormat,
     ) -> Option<Envelope> {
         let (shown, error) = if name.len() > LONGEST_NAME {
-            let cut: String = name.chars().take(32).collect();
-            let shown = format!("{}…", printable(&cut));
+            let shown = shortened(name);
             (shown.clone(), Error::new(Code::CapabilityNotFound).with("capability", shown))
         } else if arguments.len() > MAX_ARGUMENTS {
             let problem = format!("longer than {MAX_ARGUMENTS} bytes");
@@ -50,6 +49,21 @@ impl Runtime {
         };
         let refused: Result<()> = self.audited(&shown, caller, Err(error)).await;
         refused.err().map(|error| error_envelope(&error, format, &shown, None))
+    }
+
+    /// The answer to a call that comes too soon after others; it is audited.
+    pub async fn refuse_limited(
+        &self,
+        name: &str,
+        retry_after_seconds: u64,
+        caller: &Caller,
+        format: ResultFormat,
+    ) -> Envelope {
+        let shown = shortened(name);
+        let limited = Error::new(Code::RateLimited).with("tool", &shown);
+        let limited = limited.with("retry_after_seconds", retry_after_seconds);
+        let refused: Result<()> = self.audited(&shown, caller, Err(limited)).await;
+        error_envelope(&refused.err().unwrap_or_else(|| Code::RateLimited.into()), format, &shown, None)
     }
 
     /// The answer to a tool that is not offered, whether there is one or not; it is audited.
@@ -82,6 +96,15 @@ impl Runtime {
     pub fn result_format(&self) -> ResultFormat {
         self.contract().map_or(ResultFormat::V2, |contract| ResultFormat::from_number(contract.result_format))
     }
+}
+
+/// A name as it may be said again.
+fn shortened(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let cut: String = name.chars().take(32).collect();
+    format!("{}…", printable(&cut))
 }
 
 /// The capability that this caller is offered by this name, and what it is.

@@ -2,5 +2,6 @@
 //! is somebody else's to see.
 
 mod house;
+mod limits;
 mod roles;
 mod schemas;
