@@ -49,8 +49,14 @@ pub(super) async fn read(runtime: &Runtime, uri: &str, caller: &Caller) -> Resul
     }
 }
 
-/// A proposal of the caller's own, by its whole id.
+/// A proposal of the caller's own, by its whole id. Of anything else nothing is told but that there is no such thing: not
+/// that it is somebody's, not that it has another form, not that it cannot be read.
 pub(super) async fn own(runtime: &Runtime, id: &str, caller: &Caller) -> crate::Result<ProposalRecord> {
+    let found = look(runtime, id, caller).await;
+    found.map_err(|error| if error.retryable() { error } else { Code::ResourceNotFound.into() })
+}
+
+async fn look(runtime: &Runtime, id: &str, caller: &Caller) -> crate::Result<ProposalRecord> {
     let record = runtime.show(id).await?;
     let set = &record.change_set;
     shown_to(runtime, &set.action, caller)?;

@@ -87,12 +87,7 @@ pub(super) async fn call(
 ) -> Envelope {
     match answer(runtime, which, arguments, caller).await {
         Ok(body) => envelope(which, body),
-        Err(error) => {
-            // Somebody else's is as unknown as nobody's.
-            let hidden = matches!(error.code(), Code::ProposalNotFound | Code::ProposalPruned);
-            let error = if hidden { Code::ResourceNotFound.into() } else { error };
-            error_envelope(&error, format, which.name(), None)
-        }
+        Err(error) => error_envelope(&error, format, which.name(), None),
     }
 }
 
