@@ -174,7 +174,12 @@ impl Refused {
     /// Where the application says who calls, and it did not.
     pub(super) fn unknown() -> Self {
         let challenge = "Bearer".to_owned();
-        Self { status: 401, code: Code::AuthTokenMissing, challenge, reason: "the application does not know the caller" }
+        Self {
+            status: 401,
+            code: Code::AuthTokenMissing,
+            challenge,
+            reason: "the application does not know the caller",
+        }
     }
 }
 
