@@ -99,6 +99,11 @@ impl Output {
         }
     }
 
+    /// What helps a person on, beside an answer that is a document.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let _ = writeln!(std::io::stderr(), "note: {}", text.as_ref());
+    }
+
     /// Something a person should know, beside the answer.
     pub fn warn(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stderr(), "warning: {}", text.as_ref());

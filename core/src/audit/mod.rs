@@ -14,7 +14,7 @@ mod report;
 mod rules;
 
 pub use example::example;
-pub use report::{DISCLAIMER, Finding, Report, Severity, Summary};
+pub use report::{DISCLAIMER, Finding, NotInspected, Report, Severity, Summary};
 pub use rules::{RULES, Rule};
 
 use serde_json::Value;
