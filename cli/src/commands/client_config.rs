@@ -48,6 +48,9 @@ pub struct ClientConfig {
     /// Whole paths, for clients that start the server in a folder of their own
     #[arg(long)]
     pub absolute_paths: bool,
+    /// The program that the client starts, such as a script of yours that sets the variables [default: signoff]
+    #[arg(long, value_name = "PROGRAM")]
+    pub command: Option<String>,
     /// Also what the agent should be told, and what to look at before
     #[arg(long)]
     pub include_instructions: bool,
@@ -203,10 +206,13 @@ fn snippet(global: &Global, arguments: &ClientConfig) -> Result<ClientSnippet> {
             .with("problem", "the ledger is named by an address, which may hold a password")
             .with("hint", "put it into SIGNOFF_LOCAL_STORE, which is named and not repeated"));
     }
-    if arguments.absolute_paths
-        && let Ok(program) = std::env::current_exe()
-    {
-        options.command = program.display().to_string();
+    match &arguments.command {
+        Some(program) => options.command.clone_from(program),
+        None if arguments.absolute_paths => {
+            let program = std::env::current_exe().map_err(unwritable(Path::new("signoff")))?;
+            options.command = program.display().to_string();
+        }
+        None => {}
     }
     client_snippet(&contract, &options)
 }

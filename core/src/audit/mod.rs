@@ -12,6 +12,8 @@ mod discover;
 mod example;
 mod report;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use example::example;
 pub use report::{DISCLAIMER, Finding, NotInspected, Report, Severity, Summary};
