@@ -117,7 +117,7 @@ fn the_support_agent_is_held_by_its_contract() {
     propose("resolved", "TCK-1001").expect(0);
     // The lead of the other team does not decide it.
     let other = ["proposals", "approve", "latest", "--yes", "--actor", "dana", "--role", "billing_lead"];
-    assert_eq!(asked(&other).error_code(), "APPROVER_ROLE_MISSING");
+    assert_eq!(asked(&other).error_code(), "ROLE_REQUIRED");
 }
 
 #[test]
