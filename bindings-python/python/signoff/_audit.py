@@ -37,6 +37,8 @@ def audit(manifest: str | Mapping[str, Any] | Sequence[Any], *, target: str = "m
         try:
             manifest = json.dumps(manifest, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
-            raise _native.misuse("a manifest is JSON text, or what can be written as JSON", "save what tools/list answers") from None
+            raise _native.misuse(
+                "a manifest is JSON text, or what can be written as JSON", "save what tools/list answers"
+            ) from None
     report: dict[str, Any] = value_of(_native.audit(manifest, target), exact=False)
     return report
