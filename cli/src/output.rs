@@ -99,9 +99,9 @@ impl Output {
         }
     }
 
-    /// What helps a person on, beside an answer that is a document.
+    /// A line for people, beside the answer.
     pub fn note(&mut self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "note: {}", text.as_ref());
+        let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
     }
 
     /// Something a person should know, beside the answer.

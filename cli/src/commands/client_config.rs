@@ -13,7 +13,7 @@ use signoff::onboarding::{
 use signoff::runtime::{DEFAULT_LEDGER, Environment, load_contract};
 use signoff::{Code, Error, Result};
 
-use super::mcp::Alias;
+use super::mcp::serve::Alias;
 use crate::args::{Global, JsonFlag};
 use crate::files::{create, replace, unwritable};
 use crate::output::Output;
@@ -138,10 +138,10 @@ pub fn run(global: &Global, arguments: &ClientConfig, output: &mut Output) -> Re
         None => output.text(&printed(&answer)),
     }
     for note in &snippet.notes {
-        output.note(note);
+        output.note(format!("note: {note}"));
     }
     if let Some(start) = snippet.start_server.as_ref() {
-        output.note(format!("start the server with: {} {}", start.command, start.args.join(" ")));
+        output.note(format!("note: start the server with: {} {}", start.command, start.args.join(" ")));
     }
     Ok(0)
 }

@@ -44,7 +44,7 @@ pub(super) async fn read(runtime: &Runtime, uri: &str, caller: &Caller) -> Resul
         Err(error) if error.retryable() => Err(ErrorData::internal_error("the ledger cannot be used now", None)),
         Err(_) => {
             let missing = Error::new(Code::ResourceNotFound);
-            Err(ErrorData::resource_not_found(missing.message(), Some(json!({ "code": missing.code() }))))
+            Err(ErrorData::invalid_params(missing.message(), Some(json!({ "code": missing.code() }))))
         }
     }
 }
