@@ -259,6 +259,31 @@ fn a_program_is_started_and_asked() {
     }
 }
 
+/// Our own server over HTTP, and what our own client configuration says of it.
+#[test]
+fn our_own_server_is_asked_over_http() {
+    use std::io::BufRead as _;
+    let workspace = Workspace::new();
+    let mut command = workspace.command();
+    command.env("SYNAPSOR_RUNNER_HTTP_TOKEN", "planted-http-token-of-32-characters");
+    command.args(["mcp", "serve-streamable-http", "--port", "0"]).stderr(std::process::Stdio::piped());
+    let mut served = command.spawn().unwrap();
+    let mut told = std::io::BufReader::new(served.stderr.take().unwrap()).lines();
+    let url = told.find_map(|line| line.unwrap().strip_prefix("serving ").map(str::to_owned)).expect("an address");
+    let ask = |token: &str| -> Ran {
+        let mut command = workspace.command();
+        command.env("MY_TOKEN", token).args(["--format", "json", "audit", &url, "--bearer-env", "MY_TOKEN"]);
+        command.args(["--timeout-ms", "60000"]).output().unwrap().into()
+    };
+    let report = ask("planted-http-token-of-32-characters");
+    let refused = ask("another-token");
+    served.kill().unwrap();
+    served.wait().unwrap();
+    let report = report.expect(0).json();
+    assert_eq!((&report["summary"]["tools_inspected"], &report["summary"]["high"]), (&json!(5), &json!(0)), "{report}");
+    assert_eq!(refused.expect(1).error_code(), "AUDIT_TARGET_UNREACHABLE");
+}
+
 /// A server in the shell: it writes down what it was given, and leaves a child behind.
 const SERVER: &str = r#"env | sort > "$1/env.txt"
 sleep 600 &
