@@ -1,5 +1,6 @@
 // The runtime inside of an application.
 
+import { audited, type AuditOptions, type AuditReport } from './audit.js';
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
 import { mcpHandler, type McpHandler, type McpOptions } from './mcp.js';
@@ -71,6 +72,20 @@ export class Signoff implements AsyncDisposable {
       ...(testing === undefined ? {} : { testing: { at: text(testing.at, 'testing.at', place), seed: text(testing.seed, 'testing.seed', place) } }),
     }, place);
     return new Signoff(calls, logger ?? console_);
+  }
+
+  /**
+   * Reviews the tools that an MCP server offers, and asks nobody: the same as {@link audit}.
+   *
+   * @throws {SignoffError} `USAGE` for a text that is no JSON, or a manifest that JSON cannot hold.
+   *
+   * @example
+   * ```js
+   * const { high, medium, low } = Signoff.audit({ tools: [] }).summary;
+   * ```
+   */
+  static audit(manifest: string | object, options: AuditOptions = {}): AuditReport {
+    return audited(manifest, options, calledFrom(Signoff.audit));
   }
 
   /**

@@ -200,6 +200,10 @@ catalogue! {
     ConfigInvalid = "CONFIG_INVALID", Operator, 500, Failed, once, "the contract at {path} has {count}: {first}", "`signoff config validate` lists them all";
     FileUnreadable = "FILE_UNREADABLE", Operator, 500, Failed, once, "cannot read {path}: {reason}";
     FileUnwritable = "FILE_UNWRITABLE", Operator, 500, Failed, once, "cannot write {path}: {reason}";
+    ClientConfigNotEditable = "CLIENT_CONFIG_NOT_EDITABLE", Operator, 409, Refused, once, "{path} is not changed: {problem}", "add the printed entry by hand";
+    AuditAddressRefused = "AUDIT_ADDRESS_REFUSED", Operator, 400, Refused, once, "{target} is not asked: {problem}";
+    AuditTargetUnreachable = "AUDIT_TARGET_UNREACHABLE", Operator, 502, Failed, again, "{target} did not say which tools it has: {problem}";
+    AuditAnswerInvalid = "AUDIT_ANSWER_INVALID", Operator, 502, Failed, once, "{target} does not answer as an MCP server: {problem}";
     JsonInvalid = "JSON_INVALID", Model, 400, Failed, once, "not JSON at line {line}, column {column}: {problem}";
     JsonDuplicateKey = "JSON_DUPLICATE_KEY", Model, 400, Failed, once, "key `{key}` stands twice in {pointer}";
     JsonTooDeep = "JSON_TOO_DEEP", Model, 400, Failed, once, "JSON nested deeper than {limit} levels";

@@ -40,7 +40,7 @@ impl Own {
     fn description(self) -> &'static str {
         match self {
             Self::Status => "Where one of your own proposals stands.",
-            Self::Withdraw => "Takes back one of your own proposals that nobody has decided yet.",
+            Self::Withdraw => "Takes back a proposal of your own that nobody has decided yet.",
         }
     }
 }
