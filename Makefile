@@ -148,8 +148,9 @@ lint-rust: ## format, clippy, core's features one by one, the docs, and what may
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features ffi
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features audit
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features mcp
+	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features mcp-http
 	$(CARGO) check $(CARGO_ARGS) -p signoff --no-default-features --features postgres
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features audit,axum,command,ffi,http,mcp,postgres --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_ARGS) -p signoff --features audit,axum,command,ffi,http,mcp-http,postgres --no-deps
 
 fmt: ## format the Rust code in place
 	$(CARGO) fmt --all

@@ -99,6 +99,11 @@ impl Output {
         }
     }
 
+    /// A line for people, beside the answer.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+    }
+
     /// Something a person should know, beside the answer.
     pub fn warn(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stderr(), "warning: {}", text.as_ref());

@@ -71,31 +71,51 @@ impl Door {
         self
     }
 
+    /// Who sent this request.
+    fn caller(&self, extensions: &rmcp::model::Extensions) -> Caller {
+        #[cfg(feature = "mcp-http")]
+        if let Some(super::http::Who(super::auth::Admitted::Claims(identity))) = of_request(extensions) {
+            return identity.caller();
+        }
+        let _ = extensions;
+        self.caller.clone()
+    }
+
     /// The text of a call's arguments: as it was written, where the transport kept it.
     fn arguments(request: &CallToolRequestParams, context: &RequestContext<RoleServer>) -> String {
         if let Some(Arguments(text)) = context.extensions.get() {
+            return text.clone();
+        }
+        #[cfg(feature = "mcp-http")]
+        if let Some(Arguments(text)) = of_request(&context.extensions) {
             return text.clone();
         }
         let given = request.arguments.clone().unwrap_or_default();
         Value::Object(given).to_string()
     }
 
-    async fn call(&self, name: &str, arguments: &str) -> Envelope {
+    async fn call(&self, name: &str, arguments: &str, caller: &Caller) -> Envelope {
         let format = self.runtime.result_format();
-        if let Some(refused) = self.runtime.refuse_oversized(name, arguments, &self.caller, format).await {
+        if let Some(refused) = self.runtime.refuse_oversized(name, arguments, caller, format).await {
             return refused;
         }
         if self.tools.contains_key(name)
             && let Some(own) = status::named(name)
         {
-            return status::call(&self.runtime, own, arguments, &self.caller, format).await;
+            return status::call(&self.runtime, own, arguments, caller, format).await;
         }
         // Only what is listed: with aliases alone, a canonical name is unknown.
         if !self.tools.contains_key(name) {
-            return self.runtime.refuse_tool(name, &self.caller, format).await;
+            return self.runtime.refuse_tool(name, caller, format).await;
         }
-        self.runtime.call_tool(name, arguments, &self.caller, format).await
+        self.runtime.call_tool(name, arguments, caller, format).await
     }
+}
+
+/// What the front left with a request.
+#[cfg(feature = "mcp-http")]
+fn of_request<T: Clone + Send + Sync + 'static>(extensions: &rmcp::model::Extensions) -> Option<&T> {
+    extensions.get::<::http::request::Parts>()?.extensions.get()
 }
 
 /// As MCP shows it.
@@ -154,7 +174,8 @@ impl ServerHandler for Door {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = Self::arguments(&request, &context);
-        Ok(result(self.call(&request.name, &arguments).await).into())
+        let caller = self.caller(&context.extensions);
+        Ok(result(self.call(&request.name, &arguments, &caller).await).into())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -172,8 +193,15 @@ impl ServerHandler for Door {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.runtime, &request.uri, &self.caller).await.map(Into::into)
+        resources::read(&self.runtime, &request.uri, &self.caller(&context.extensions)).await.map(Into::into)
+    }
+}
+
+#[cfg(feature = "mcp-http")]
+impl super::http::Behind for Door {
+    async fn ready(&self) -> bool {
+        self.runtime.ledger().size().await.is_ok()
     }
 }

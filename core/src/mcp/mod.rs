@@ -3,7 +3,11 @@
 //! One handler serves both eras of the protocol, those with `initialize` and 2026-07-28. Over standard input and output
 //! [`serve_stdio`] hands the arguments of a call on as they were written: no number in them passes through a float.
 
+#[cfg(feature = "mcp-http")]
+pub mod auth;
 mod door;
+#[cfg(feature = "mcp-http")]
+pub mod http;
 mod lines;
 mod resources;
 mod status;

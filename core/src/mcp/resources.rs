@@ -44,7 +44,6 @@ pub(super) async fn read(runtime: &Runtime, uri: &str, caller: &Caller) -> Resul
         Err(error) if error.retryable() => Err(ErrorData::internal_error("the ledger cannot be used now", None)),
         Err(_) => {
             let missing = Error::new(Code::ResourceNotFound);
-            // The same code in every revision: 2026-07-28 took back the one that older revisions had for this.
             Err(ErrorData::invalid_params(missing.message(), Some(json!({ "code": missing.code() }))))
         }
     }

@@ -102,6 +102,12 @@ impl Runtime {
         self
     }
 
+    /// Where its variables come from.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The same with another environment.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-export const TOKEN = 'a bearer token of these tests';
+export const TOKEN = 'a-bearer-token-of-these-tests-0123456789';
 export const INSPECT = 'billing.inspect_invoice';
 export const PROPOSE = 'billing.propose_late_fee_waiver';
 const STATUS = 'signoff.proposal_status';

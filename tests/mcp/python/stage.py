@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-TOKEN = "a bearer token of these tests"
+TOKEN = "a-bearer-token-of-these-tests-0123456789"
 INSPECT, PROPOSE = "billing.inspect_invoice", "billing.propose_late_fee_waiver"
 STATUS, WITHDRAW = "signoff.proposal_status", "signoff.withdraw_proposal"
 CANONICAL = [INSPECT, PROPOSE, "billing.propose_account_credit", STATUS, WITHDRAW]

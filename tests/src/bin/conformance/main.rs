@@ -10,25 +10,24 @@ mod tools;
 
 use std::io::{Read as _, Write as _};
 
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::net::TcpListener;
+use signoff::mcp::auth::Gate;
+use signoff::mcp::http::{Behind, Front, FrontOptions, Listener, ListenerOptions};
+
+impl Behind for server::Server {}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let server = server::Server::new();
-    let config = StreamableHttpServerConfig::default()
-        .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*"])
-        .enforce_origin_validation();
-    let sessions = std::sync::Arc::new(LocalSessionManager::default());
-    let service = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
+    let listener = Listener::bind("127.0.0.1:0", ListenerOptions::default()).await.expect("a port");
+    let port = listener.address().expect("an address").port();
+    let mut options = FrontOptions::default();
+    // Before 2026-07-28 the suite has tools that ask back in the middle of a call.
+    options.streams = true;
+    options.origins = ["localhost", "127.0.0.1"].map(|host| format!("http://{host}:{port}")).into();
+    let front = Front::new(server::Server::new(), Gate::open(), options).expect("a front");
     println!("http://127.0.0.1:{port}/mcp");
     std::io::stdout().flush().expect("somebody reads");
-    std::thread::spawn(|| {
+    let ended = tokio::task::spawn_blocking(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
     });
-    axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await.expect("it serves");
+    listener.serve(front, async { drop(ended.await) }).await;
 }

@@ -1,0 +1,171 @@
+//! `mcp serve`: the door on standard input and output, or over HTTP.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use signoff::catalogue::AliasMode;
+use signoff::mcp::auth::{Gate, GateOptions};
+use signoff::mcp::http::{Front, FrontOptions, Listener, ListenerOptions};
+use signoff::mcp::{Door, DoorOptions, serve_stdio};
+use signoff::runtime::Caller;
+use signoff::{Code, Error, Result, Runtime};
+
+use crate::args::Global;
+use crate::output::Output;
+use crate::service::told_to_stop;
+use crate::setup::{Ledger, Need, runtime};
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// How it is spoken to
+    #[arg(long, value_enum, default_value_t = Transport::Stdio)]
+    pub transport: Transport,
+    #[command(flatten)]
+    pub listen: Listen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// Standard input and output
+    Stdio,
+    /// MCP over HTTP, port 8766
+    StreamableHttp,
+    /// Plain JSON-RPC over HTTP, port 8765
+    #[value(alias = "json-rpc-http", alias = "http")]
+    JsonRpc,
+}
+
+/// What is offered, and over HTTP where and to whom.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Under which names tools are offered
+    #[arg(long, visible_alias = "tool-name-style", value_enum, default_value_t = Alias::Canonical)]
+    pub alias_mode: Alias,
+    /// The same as --alias-mode openai
+    #[arg(long, conflicts_with = "alias_mode")]
+    pub openai_tool_aliases: bool,
+    /// Leave out the status and the withdrawal of the caller's own proposals
+    #[arg(long)]
+    pub contract_tools_only: bool,
+    /// Over HTTP: the address to bind
+    #[arg(long, default_value = "127.0.0.1", help_heading = "HTTP")]
+    pub host: String,
+    /// The port; 0 takes a free one, which is said on standard error
+    #[arg(long, help_heading = "HTTP")]
+    pub port: Option<u16>,
+    /// The variable of the bearer token that every request has to bring
+    #[arg(long, value_name = "NAME", default_value = "SYNAPSOR_RUNNER_HTTP_TOKEN", help_heading = "HTTP")]
+    pub auth_token_env: String,
+    /// The variable of a second token, valid beside the first while clients change over
+    #[arg(long, value_name = "NAME", help_heading = "HTTP")]
+    pub auth_next_token_env: Option<String>,
+    /// Serve without authentication; on loopback only
+    #[arg(long, help_heading = "HTTP")]
+    pub dev_no_auth: bool,
+    /// A name that requests may call this server by, beside those of loopback; again for more
+    #[arg(long, value_name = "HOST", help_heading = "HTTP")]
+    pub allowed_host: Vec<String>,
+    /// An origin whose pages may call this server, such as https://chat.example; again for more
+    #[arg(long, value_name = "ORIGIN", help_heading = "HTTP")]
+    pub cors_origin: Vec<String>,
+    /// Certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "HTTP")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "HTTP")]
+    pub tls_key: Option<PathBuf>,
+    /// This server's address as clients know it, such as https://mcp.example/mcp: tokens have to be meant for it
+    #[arg(long, value_name = "URL", help_heading = "HTTP")]
+    pub resource: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Alias {
+    Canonical,
+    Openai,
+    Both,
+}
+
+pub async fn run(global: &Global, transport: Transport, listen: &Listen, output: &mut Output) -> Result<u8> {
+    let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
+    let door = Door::new(runtime.clone(), listen.door())?;
+    if transport == Transport::Stdio {
+        warn_unbound(&runtime, output);
+        serve_stdio(door).await?;
+        return Ok(0);
+    }
+    let bridge = transport == Transport::JsonRpc;
+    if listen.dev_no_auth && !is_loopback(&listen.host) {
+        return Err(Error::new(Code::HttpDevNoAuthUnsafeHost).with("host", &listen.host));
+    }
+    let gate = if listen.dev_no_auth { Gate::open() } else { Gate::from_contract(&runtime, &listen.gate())? };
+    if gate.metadata().is_none() {
+        warn_unbound(&runtime, output);
+    }
+    let front = Front::new(door, gate, listen.front(bridge))?;
+    let mut options = ListenerOptions::default();
+    options.tls = listen.tls_cert.clone().zip(listen.tls_key.clone());
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    let port = listen.port.unwrap_or(if bridge { 8765 } else { 8766 });
+    let host = if listen.host.contains(':') { format!("[{}]", listen.host) } else { listen.host.clone() };
+    let listener = Listener::bind(&format!("{host}:{port}"), options).await?;
+    let stop = told_to_stop()?;
+    output.note(format!("serving {scheme}://{}/mcp", listener.address()?));
+    if listen.dev_no_auth {
+        output.warn("every program on this machine may call it: --dev-no-auth");
+    }
+    listener.serve(front, stop).await;
+    Ok(0)
+}
+
+impl Listen {
+    fn door(&self) -> DoorOptions {
+        let mut options = DoorOptions::default();
+        options.alias = match self.alias_mode {
+            _ if self.openai_tool_aliases => AliasMode::Openai,
+            Alias::Canonical => AliasMode::Canonical,
+            Alias::Openai => AliasMode::Openai,
+            Alias::Both => AliasMode::Both,
+        };
+        options.own_proposals = !self.contract_tools_only;
+        options
+    }
+
+    fn gate(&self) -> GateOptions {
+        let mut options = GateOptions::default();
+        options.token_env.clone_from(&self.auth_token_env);
+        options.next_token_env.clone_from(&self.auth_next_token_env);
+        options.resource.clone_from(&self.resource);
+        options
+    }
+
+    fn front(&self, bridge: bool) -> FrontOptions {
+        let mut options = FrontOptions::default();
+        options.bridge = bridge;
+        options.hosts.clone_from(&self.allowed_host);
+        // The address itself is a name of it; all addresses at once are none.
+        if !matches!(self.host.as_str(), "0.0.0.0" | "::") {
+            options.hosts.push(if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() });
+        }
+        let known_as = self.resource.as_deref().and_then(|resource| resource.split("://").nth(1)?.split('/').next());
+        options.hosts.extend(known_as.map(str::to_owned));
+        options.origins.clone_from(&self.cors_origin);
+        options
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Otherwise every call would fail, and nobody would be told why.
+fn warn_unbound(runtime: &Runtime, output: &mut Output) {
+    let capabilities = runtime.contract().map(|contract| contract.capabilities.as_slice()).unwrap_or_default();
+    let unbound = |capability: &signoff::contract::Capability| {
+        runtime.identify(Some(&capability.name), &Caller::FromContract).err()
+    };
+    if let Some(error) = capabilities.iter().find_map(unbound) {
+        let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+        output.warn(format!("calls will be refused: {}{help}", error.message()));
+    }
+}
