@@ -105,12 +105,17 @@ const IDS: [&str; 16] = [
     "123456789012345678901234567890",
 ];
 
-/// One message, without the end of its line. `longest` is the longest that is read.
-pub fn message(chance: &mut Chance, bases: &[Value], longest: usize) -> Vec<u8> {
-    let text = mutant(chance, bases).replace(['\n', '\r'], " ");
-    let good = || bases[2].to_string();
+/// The message of this number, without the end of its line; its id is that number, unless chance wants another. `longest` is
+/// the longest that is read.
+pub fn message(chance: &mut Chance, bases: &[Value], longest: usize, index: u64) -> Vec<u8> {
+    let own = |text: String| {
+        let text = text.replace(['\n', '\r'], " ");
+        text.replace("\"id\":7", &format!("\"id\":{index}")).replace("\"id\":\"a\"", &format!("\"id\":\"{index}\""))
+    };
+    let text = own(mutant(chance, bases));
+    let good = || own(bases[2].to_string());
     match chance.below(24) {
-        0 => good().replacen(":7", &format!(":{}", chance.pick(&IDS)), 1).into_bytes(),
+        0 => bases[2].to_string().replacen(":7", &format!(":{}", chance.pick(&IDS)), 1).into_bytes(),
         1 => {
             let mut bytes = text.into_bytes();
             let at = chance.below(bytes.len() + 1);
