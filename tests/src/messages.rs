@@ -139,6 +139,8 @@ pub fn message(chance: &mut Chance, bases: &[Value], longest: usize, index: u64)
             bytes.truncate(chance.below(bytes.len() + 1));
             bytes
         }
+        // As it should be: what comes behind is reached, too.
+        9..=13 => own(chance.pick(bases).to_string()).into_bytes(),
         // Few, since each is long.
         8 if chance.below(20) == 0 => {
             good().replacen("INV-1", &"x".repeat(longest - 100 + chance.below(300)), 1).into_bytes()
