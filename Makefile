@@ -126,7 +126,7 @@ wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
 	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
+	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples ../tests/mcp && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples ../tests/mcp
 	cd bindings-python && "$(VENV)/bin/mypy"
 	cd bindings-python && PYRIGHT_PYTHON_IGNORE_WARNINGS=1 "$(VENV)/bin/pyright" --pythonpath "$(VENV)/bin/python"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \

@@ -9,7 +9,7 @@ from agents.mcp import MCPServer, MCPServerStreamableHttp, MCPServerStreamableHt
 from openai_stub import ScriptedModel
 
 
-def door() -> MCPServer:
+def door() -> MCPServerStreamableHttp:
     """The agent's door. Here is no database, no contract and no ledger: an address, and a token to be let in."""
     params = MCPServerStreamableHttpParams(
         url=os.environ.get("SIGNOFF_MCP_URL", "http://127.0.0.1:8766/mcp"),

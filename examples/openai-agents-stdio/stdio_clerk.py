@@ -19,7 +19,7 @@ TOLD = (
 )
 
 
-def door() -> MCPServer:
+def door() -> MCPServerStdio:
     """The agent's door; names without dots, since this API takes no others."""
     env = {name: os.environ[name] for name in TOLD}
     params = MCPServerStdioParams(command="signoff", args=["mcp", "serve", "--openai-tool-aliases"], env=env)

@@ -88,7 +88,18 @@ class Workspace:
     def serve(self, *arguments: str) -> str:
         """Starts the server on a free port of this machine: its address."""
         server = subprocess.Popen(
-            [self.program, "mcp", "serve", "--transport", "streamable-http", "--host", "127.0.0.1", "--port", "0", *arguments],
+            [
+                self.program,
+                "mcp",
+                "serve",
+                "--transport",
+                "streamable-http",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                *arguments,
+            ],
             cwd=self.folder,
             env={**self.environment, "SIGNOFF_RUNNER_HTTP_TOKEN": TOKEN},
             stderr=subprocess.PIPE,
@@ -111,7 +122,9 @@ class Workspace:
     def effects(self) -> tuple[int, int]:
         """How many values changed and how many updates ran, as triggers counted them."""
         with closing(sqlite3.connect(self.address.removeprefix("sqlite:"))) as source:
-            (values,), (runs,) = (source.execute(f"SELECT count(*) FROM {name}").fetchone() for name in ("effects", "executions"))
+            (values,), (runs,) = (
+                source.execute(f"SELECT count(*) FROM {name}").fetchone() for name in ("effects", "executions")
+            )
         return values, runs
 
     def state(self, proposal: str) -> str:
@@ -160,7 +173,7 @@ async def story(workspace: Workspace, client: Client, alias: Callable[[str], str
     for uri in ("synapsor://proposals/wrp_00000000-0000-4000-8000-000000000000", "synapsor://nothing/1"):
         try:
             found = await client.read(uri)
-        except Exception as error:  # noqa: BLE001 - each client has classes of its own
+        except Exception as error:
             assert_says(error, "there is no such resource")
         else:
             raise AssertionError(f"there is no {uri}: {found}")

@@ -82,7 +82,10 @@ def test_what_it_lists_holds(workspace: Workspace, door: str) -> None:
     async def run() -> None:
         async with DOORS[door](workspace, "auto") as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-            hints = {name: (tool.annotations.read_only_hint, tool.annotations.destructive_hint) for name, tool in tools.items()}
+            hints = {
+                name: (tool.annotations.read_only_hint, tool.annotations.destructive_hint)
+                for name, tool in tools.items()
+            }
             assert hints[INSPECT] == hints[STATUS] == (True, False) and hints[PROPOSE][0] is False
             assert len({tuple(await Sdk(client).tools()) for _ in range(3)}) == 1, "the same order each time"
             templates = (await client.list_resource_templates()).resource_templates

@@ -70,7 +70,9 @@ def test_a_model_of_theirs_is_offered_names_that_it_may_use(workspace: Workspace
     async def run() -> None:
         async with DOORS[door](workspace, "--openai-tool-aliases") as server:
             await story(workspace, Agents(server), openai)
-            tools = await MCPUtil.get_all_function_tools([server], convert_schemas_to_strict=False, run_context=None, agent=None)
+            tools = await MCPUtil.get_all_function_tools(
+                [server], convert_schemas_to_strict=False, run_context=None, agent=None
+            )
             for tool in tools:
                 assert tool.name.replace("_", "").isalnum() and len(tool.name) <= 64
                 assert json.loads(json.dumps(tool.params_json_schema))["type"] == "object"
