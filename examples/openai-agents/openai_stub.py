@@ -14,6 +14,11 @@ SCRIPT = [
 ]
 
 
+def text_of(output: Any) -> str:
+    """What a tool answered: text, or blocks of content if it came over MCP."""
+    return output if isinstance(output, str) else str(output[0]["text"])
+
+
 class ScriptedModel(Model):
     """Calls the tools of its script in turn, then repeats the last answer it was given."""
 
@@ -26,7 +31,7 @@ class ScriptedModel(Model):
     ) -> ModelResponse:
         """The next line of the script."""
         heard = [] if isinstance(input, str) else [one for one in input if one.get("type") == "function_call_output"]
-        self.answers = [json.loads(str(one["output"])) for one in heard]  # type: ignore[typeddict-item]
+        self.answers = [json.loads(text_of(one["output"])) for one in heard]  # type: ignore[typeddict-item]
         n = len(self.answers)
         said: ResponseFunctionToolCall | ResponseOutputMessage
         if n < len(self.script):

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod fuzz;
 pub mod gate;
 pub mod library;
+pub mod messages;
 pub mod mutants;
 pub mod pages;
 pub mod pooler;

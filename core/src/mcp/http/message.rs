@@ -89,8 +89,14 @@ impl Message {
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Unread::new(None, -32600, "a request carries one message, not a batch"));
         }
-        let parsed = parse(bytes).map_err(|(id, error)| Unread::of(id.map(|id| json!(id)), &error))?;
         let said = version(headers);
+        let no_handshake = |id| Unread::new(id, -32601, "initialize is not a method of this revision");
+        let parsed = parse(bytes).map_err(|(id, error)| {
+            let id = id.map(|id| json!(id));
+            // Where there is no such method, it does not matter what its parameters are.
+            let begins = serde_json::from_slice::<Value>(bytes).is_ok_and(|message| message["method"] == "initialize");
+            if begins && said.is_some_and(|said| said >= MODERN) { no_handshake(id) } else { Unread::of(id, &error) }
+        })?;
         let mut message = Self { id: None, era: Era::Legacy, begins: false, arguments: None };
         let mut in_message = None;
         if let ClientJsonRpcMessage::Request(request) = parsed {
@@ -116,7 +122,7 @@ impl Message {
         if latest.is_some_and(|version| version >= MODERN) {
             // The handshake is not of that revision. In its parameters alone, the version is a wish.
             if message.begins {
-                return Err(Unread::new(message.id, -32601, "initialize is not a method of this revision"));
+                return Err(no_handshake(message.id));
             }
             message.era = Era::Modern;
         }
