@@ -90,6 +90,14 @@ fn rules(object: &str) -> Vec<(&'static str, Value)> {
                 { "properties": { "weak_guard_ack": { "const": true } }, "required": ["weak_guard_ack"] },
             ]),
         )],
+        "mcp auth" => {
+            let one = ["jwks_url", "jwks_url_env", "jwks_file"].map(|key| json!({ "required": [key] }));
+            let url = r"^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)([:/]|$))";
+            let members = json!({
+                "jwks_url": { "pattern": url }, "scopes_required": { "items": { "not": { "const": "offline_access" } } },
+            });
+            vec![("oneOf", json!(one)), ("allOf", json!([{ "properties": members }]))]
+        }
         "patch value" => vec![("minProperties", json!(1)), ("maxProperties", json!(1))],
         "numeric bound" => vec![("minProperties", json!(1))],
         "capability settings" => {
