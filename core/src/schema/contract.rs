@@ -48,7 +48,10 @@ fn object(info: &ObjectInfo) -> Value {
 /// What hangs on more than one key.
 fn rules(object: &str) -> Vec<(&'static str, Value)> {
     let is = |key: &str, word: &str| json!({ "properties": { key: { "const": word } }, "required": [key] });
-    let hint = |words: &[&str]| json!({ "signoff": { "properties": { "policy_hint": { "enum": words } } } });
+    let hint = |words: &[&str]| {
+        let ours = build::ours(json!({ "properties": { "policy_hint": { "enum": words } } }));
+        json!({ "signoff": ours })
+    };
     match object {
         "contract" => vec![(
             "allOf",
