@@ -1,5 +1,5 @@
 // One implementation for both module systems, so that a class is the same class in both.
 export {
-  Applied, applied, Conflict, Contract, createWritebackHandler, Job, Listing, LockedJob, receiptsDdl, Refused, sign, Signoff, SignoffError,
+  Applied, applied, audit, Conflict, Contract, createWritebackHandler, Job, Listing, LockedJob, receiptsDdl, Refused, sign, Signoff, SignoffError,
   verify,
 } from '../dist/index.js';

@@ -1,4 +1,6 @@
 // The runtime inside of an application.
+export { audit } from './audit.js';
+export type { AuditFinding, AuditOptions, AuditReport } from './audit.js';
 export { Contract } from './contract.js';
 export type { ContractMode, Diagnostic } from './contract.js';
 export type { Approver, Context } from './context.js';

@@ -50,6 +50,7 @@ interface Native {
   methods(): string[];
   MAX_BODY: number;
   openSession(open: string): Promise<NativeSession | string>;
+  audit(text: string, target: string): string;
   checkContract(text: string): string;
   checkContractFile(path: string): Promise<string>;
 }

@@ -164,6 +164,12 @@ impl Drop for Session {
     }
 }
 
+/// A review of the tools in a text: the JSON of an answer.
+#[napi(catch_unwind)]
+pub fn audit(text: String, target: String) -> String {
+    ffi::audit_tools(&text, &target).to_json()
+}
+
 /// What is to be said of a contract that is here as text: the JSON of an answer.
 #[napi(catch_unwind)]
 pub fn check_contract(text: String) -> String {

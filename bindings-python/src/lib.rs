@@ -97,6 +97,12 @@ fn check_contract(py: Python<'_>, path: Option<String>, text: Option<String>) ->
     Ok(py.detach(|| ffi::check_contract(&source).to_json()))
 }
 
+/// A review of the tools in a text: the JSON of an answer.
+#[pyfunction]
+fn audit(py: Python<'_>, text: &str, target: &str) -> String {
+    py.detach(|| ffi::audit_tools(text, target).to_json())
+}
+
 /// The error of a call that only this language can see to be wrong.
 #[pyfunction]
 fn misuse<'py>(py: Python<'py>, problem: &str, hint: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -125,6 +131,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guard::Handler>()?;
     module.add_class::<guard::Guard>()?;
     module.add_class::<session::Session>()?;
+    module.add_function(wrap_pyfunction!(audit, module)?)?;
     module.add_function(wrap_pyfunction!(check_contract, module)?)?;
     module.add_function(wrap_pyfunction!(error_response, module)?)?;
     module.add_function(wrap_pyfunction!(misuse, module)?)?;

@@ -45,6 +45,7 @@ pub struct Global {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    #[value(alias = "text")]
     Human,
     Json,
     /// For `proposals export`, `replay export` and `audit`: a document for people
@@ -98,7 +99,7 @@ pub enum Command {
     /// Serve the contract's tools to an agent
     Mcp(Mcp),
     /// Review the tools that an MCP server offers: what a model could do with them that it should not
-    Audit(Audit),
+    Audit(Box<Audit>),
     /// Measure what a contract costs a model
     Benchmark(Benchmark),
     /// Print a completion script for a shell
@@ -625,7 +626,7 @@ impl Arguments {
             Command::Shadow(shadow) => shadow.json(),
             Command::Validate(validate) => validate.json.json,
             Command::Audit(audit) => audit.json.json,
-            Command::Mcp(_) => false,
+            Command::Mcp(mcp) => mcp.json(),
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,
         };

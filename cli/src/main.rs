@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod files;
 mod output;
 mod service;
 mod setup;
@@ -16,6 +17,7 @@ use signoff::primitives::looks_secret;
 use crate::args::{
     Arguments, Command, Config, ConfigCommand, Format, Proposals, ProposalsCommand, Replay, ReplayCommand,
 };
+use crate::commands::mcp::{Mcp, McpCommand};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -68,16 +70,14 @@ fn usage(refused: &clap::Error) -> ExitCode {
 
 async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> {
     let global = &arguments.global;
-    let scanned = matches!(
-        &arguments.command,
-        Command::Config(Config { command: ConfigCommand::Validate(_) }) | Command::Audit(_)
-    );
+    let audited = matches!(&arguments.command, Command::Audit(_) | Command::Mcp(Mcp { command: McpCommand::Audit(_) }));
+    let scanned =
+        audited || matches!(&arguments.command, Command::Config(Config { command: ConfigCommand::Validate(_) }));
     let told = matches!(
         &arguments.command,
         Command::Proposals(Proposals { command: ProposalsCommand::Export(_) })
             | Command::Replay(Replay { command: ReplayCommand::Export(_) })
-            | Command::Audit(_)
-    );
+    ) || audited;
     let misplaced = match global.format {
         Format::Sarif if !scanned => Some("--format sarif is for `signoff config validate` and `audit`"),
         Format::Markdown if !told => {
@@ -107,7 +107,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
         Command::Mcp(mcp) => commands::mcp::run(global, mcp, output).await,
-        Command::Audit(audit) => commands::audit::run(global.format, audit, output),
+        Command::Audit(audit) => commands::audit::run(global.format, audit, output).await,
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),
         Command::Benchmark(benchmark) => commands::benchmark::run(global, benchmark, output),

@@ -43,6 +43,7 @@ pub mod handler;
 pub mod ledger;
 #[cfg(feature = "mcp")]
 pub mod mcp;
+pub mod onboarding;
 pub mod primitives;
 pub mod protocol;
 #[cfg(feature = "runtime")]

@@ -2,7 +2,7 @@
 import Fastify from 'fastify';
 import { Pool, type PoolClient } from 'pg';
 import {
-  applied, type ApplyStatus, Conflict, Contract, createWritebackHandler, type Database, type DiffLine, type EnvelopeV1, type EnvelopeV2, type Job, type LockedJob, type ProposalState, type ProposalSummary, receiptsDdl, Refused, type RowValue, sign, Signoff, type SignoffCode,
+  applied, type ApplyStatus, audit, type AuditReport, Conflict, Contract, createWritebackHandler, type Database, type DiffLine, type EnvelopeV1, type EnvelopeV2, type Job, type LockedJob, type ProposalState, type ProposalSummary, receiptsDdl, Refused, type RowValue, sign, Signoff, type SignoffCode,
   SignoffError, type Tool, verify, type WritebackHandler,
 } from 'signoff';
 import { writebacks } from 'signoff/fastify';
@@ -123,4 +123,10 @@ try {
     void [retryable, context];
   }
 }
-void [statements, id, version, status];
+const report: AuditReport = audit({ tools: [] }, { target: 'none' });
+const worst: 'HIGH' | 'MEDIUM' | 'LOW' | undefined = Signoff.audit('[]').findings[0]?.severity;
+// @ts-expect-error nothing of a report is written
+report.target = 'x';
+// @ts-expect-error a number is no manifest
+audit(7);
+void [statements, id, version, status, worst];

@@ -13,6 +13,7 @@ from ._native import MAX_BODY, __version__
 
 if TYPE_CHECKING:
     from . import sync
+    from ._audit import audit
     from ._codes import Code
     from ._contract import Contract, Diagnostic
     from ._errors import Response, SignoffError
@@ -98,6 +99,7 @@ __all__ = [
     "Verification",
     "WritebackHandler",
     "__version__",
+    "audit",
     "receipts_ddl",
     "sign",
     "sync",
@@ -106,6 +108,7 @@ __all__ = [
 
 # Each is imported when it is first used: a handler needs no runtime, and a worker no handler.
 _PLACES = {
+    "_audit": "audit",
     "_codes": "Code",
     "_contract": "Contract Diagnostic",
     "_errors": "Response SignoffError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from . import _asks, _tools
 from . import _records as records
 from ._asks import Arguments, Ask
+from ._audit import audit
 from ._connection import Connection
 from ._contract import Contract
 from ._who import Approver, Testing, TrustedContext
@@ -81,6 +82,19 @@ class Signoff:
             >>> await so.close()
         """
         return cls(Connection(_asks.opening(config, ledger, create, env, testing)))
+
+    @staticmethod
+    def audit(manifest: str | Mapping[str, Any] | Sequence[Any], *, target: str = "manifest") -> dict[str, Any]:
+        """Reviews the tools that an MCP server offers, and asks nobody: the same as `signoff.audit`.
+
+        Raises:
+            SignoffError: `USAGE` for a text that is no JSON, or a manifest that JSON cannot hold.
+
+        Example:
+            >>> signoff.Signoff.audit({"tools": []})["findings"][0]["code"]
+            'NO_TOOLS_FOUND'
+        """
+        return audit(manifest, target=target)
 
     async def _opened(self) -> Self:
         opening = asyncio.ensure_future(asyncio.to_thread(self._connection.open))
@@ -577,20 +591,28 @@ class Signoff:
 
     # Tools.
 
-    async def tools(self, alias: Alias | Literal["canonical", "openai", "both"] = "canonical") -> list[_tools.Tool]:
+    async def tools(
+        self,
+        alias: Alias | Literal["canonical", "openai", "both"] = "canonical",
+        *,
+        context: TrustedContext | None = None,
+        format: int | None = None,
+    ) -> list[_tools.Tool]:
         """The tools that an agent is shown: the contract's, and the application's own. None decides or applies.
 
         Args:
             alias: under which names: `billing.inspect`, `billing__inspect`, or both.
+            context: who asks; what their roles do not open is not listed.
+            format: of the envelope that output schemas describe, 1 or 2; the contract's if left out.
 
         Raises:
-            SignoffError: `CONFIG_NOT_FOUND` without a contract, `USAGE` for an unknown alias.
+            SignoffError: `CONFIG_NOT_FOUND` without a contract, `USAGE` for an unknown alias or format.
 
         Example:
             >>> [tool.name for tool in await so.tools(alias="openai")]
             ['billing__inspect', 'billing__propose_waiver']
         """
-        return await self._ask(_asks.tools(alias))
+        return await self._ask(_asks.tools(alias, context, format))
 
     async def call(
         self, tool: str, arguments: Arguments, *, context: TrustedContext | None = None, format: int | None = None

@@ -1,16 +1,14 @@
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use serde_json::value::RawValue;
 use signoff::contract::{Contract, Diagnostic, Migration, Report, Severity};
-use signoff::primitives::{Clock as _, SystemClock};
 use signoff::runtime::read_contract;
 use signoff::{Code, Error, Result};
 use similar::{ChangeTag, TextDiff};
 
 use crate::args::{Config, ConfigCommand, ConfigMigrate, Format, Global};
+use crate::files::{create, replace};
 use crate::output::Output;
 use crate::setup;
 
@@ -151,53 +149,5 @@ fn difference(path: &Path, old: &str, migration: &Migration, output: &mut Output
                 ChangeTag::Equal => format!(" {line}"),
             });
         }
-    }
-}
-
-/// A file that was not there.
-fn create(path: &Path, text: &str) -> Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(unwritable(path))?;
-    fill(file, text).map_err(unwritable(path))
-}
-
-fn fill(mut file: File, text: &str) -> std::io::Result<()> {
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Puts the new text into the place of the old one, whole or not at all, and says where the old one is now.
-fn replace(path: &Path, old: &str, new: &str) -> Result<PathBuf> {
-    // A link stays a link.
-    let path = std::fs::canonicalize(path).map_err(unwritable(path))?;
-    let beside = |ending: &str| {
-        let mut name = path.clone().into_os_string();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let time: String = SystemClock.now().to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
-    let (backup, fresh) = (beside(&format!(".bak.{time}")), beside(&format!(".new.{time}")));
-    create(&backup, old)?;
-    create(&fresh, new)?;
-    let moved = std::fs::metadata(&path)
-        .and_then(|meta| std::fs::set_permissions(&fresh, meta.permissions()))
-        .and_then(|()| std::fs::read_to_string(&path))
-        .and_then(
-            |now| if now == old { std::fs::rename(&fresh, &path) } else { Err(std::io::ErrorKind::Other.into()) },
-        );
-    if let Err(error) = moved {
-        let _ = std::fs::remove_file(&fresh);
-        let _ = std::fs::remove_file(&backup);
-        return Err(unwritable(&path)(error));
-    }
-    Ok(backup)
-}
-
-fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    move |error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::Other => "it changed meanwhile".to_owned(),
-            kind => kind.to_string(),
-        };
-        Error::new(Code::FileUnwritable).with("path", path.display()).with("reason", reason)
     }
 }

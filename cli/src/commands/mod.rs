@@ -5,6 +5,7 @@ pub mod apply;
 pub mod apply_all;
 pub mod audit;
 pub mod benchmark;
+pub mod client_config;
 pub mod config;
 pub mod demo;
 pub mod doctor;

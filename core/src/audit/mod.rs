@@ -12,9 +12,11 @@ mod discover;
 mod example;
 mod report;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use example::example;
-pub use report::{DISCLAIMER, Finding, Report, Severity, Summary};
+pub use report::{DISCLAIMER, Finding, NotInspected, Report, Severity, Summary};
 pub use rules::{RULES, Rule};
 
 use serde_json::Value;

@@ -29,7 +29,7 @@ mod tools;
 
 pub use answer::{Answer, exact};
 pub use mcp::{McpMount, McpRequest};
-pub use open::{ConfigSource, Open, Testing, check_contract, open_json};
+pub use open::{ConfigSource, Open, Testing, audit_tools, check_contract, open_json};
 pub use request::{
     ApplyRequest, By, CapabilityCall, Context, Decide, FinishTool, ListRequest, NextEvents, Outcome, Refusal, Request,
     ToolCall, ToolsRequest, Withdraw,

@@ -12,7 +12,7 @@ use super::answer::{Answer, value};
 use super::session::Session;
 use crate::contract::{Contract, Diagnostic};
 use crate::error::{Code, Error, Result};
-use crate::primitives::{Instant, Scripted};
+use crate::primitives::{Clock as _, Instant, Scripted, SystemClock};
 use crate::runtime::{Environment, Opening, load_contract, parse_contract, read_contract};
 
 /// Where a session's contract and ledger are.
@@ -144,4 +144,11 @@ pub fn check_contract(source: &ConfigSource) -> Answer {
         }
     };
     text.map(report).into()
+}
+
+/// Reviews the tools in a text: the answer of `tools/list`, a manifest, a client's configuration or a contract. It asks nobody.
+/// The value is the report as `signoff audit --format json` prints it.
+#[must_use]
+pub fn audit_tools(text: &str, target: &str) -> Answer {
+    crate::onboarding::audit_text(text, target).map(|report| value(&report.at(SystemClock.now()))).into()
 }

@@ -1,11 +1,13 @@
 //! The agent's door.
 
-mod serve;
+pub mod serve;
 
 use clap::{Args, Subcommand};
 use signoff::Result;
 
 use self::serve::{Listen, Serve, Transport};
+use super::audit::{self, Audit};
+use super::client_config::{self, ClientConfig};
 use crate::args::Global;
 use crate::output::Output;
 
@@ -26,6 +28,21 @@ pub enum McpCommand {
     ServeStreamableHttp(Listen),
     /// The same as `serve --transport json-rpc`: plain JSON-RPC for clients that do not speak MCP
     ServeHttp(Listen),
+    /// What an agent's client has to be told of the server, in its own format
+    #[command(visible_aliases = ["client-config", "configure"])]
+    Config(Box<ClientConfig>),
+    /// The same as `signoff audit`
+    Audit(Box<Audit>),
+}
+
+impl Mcp {
+    pub fn json(&self) -> bool {
+        match &self.command {
+            McpCommand::Serve(_) | McpCommand::ServeStreamableHttp(_) | McpCommand::ServeHttp(_) => false,
+            McpCommand::Config(config) => config.json.json,
+            McpCommand::Audit(audit) => audit.json.json,
+        }
+    }
 }
 
 pub async fn run(global: &Global, mcp: &Mcp, output: &mut Output) -> Result<u8> {
@@ -33,5 +50,7 @@ pub async fn run(global: &Global, mcp: &Mcp, output: &mut Output) -> Result<u8> 
         McpCommand::Serve(serve) => serve::run(global, serve.transport, &serve.listen, output).await,
         McpCommand::ServeStreamableHttp(listen) => serve::run(global, Transport::StreamableHttp, listen, output).await,
         McpCommand::ServeHttp(listen) => serve::run(global, Transport::JsonRpc, listen, output).await,
+        McpCommand::Config(config) => client_config::run(global, config, output),
+        McpCommand::Audit(audit) => audit::run(global.format, audit, output).await,
     }
 }

@@ -86,6 +86,16 @@ pub enum Alias {
     Both,
 }
 
+impl From<Alias> for AliasMode {
+    fn from(alias: Alias) -> Self {
+        match alias {
+            Alias::Canonical => Self::Canonical,
+            Alias::Openai => Self::Openai,
+            Alias::Both => Self::Both,
+        }
+    }
+}
+
 pub async fn run(global: &Global, transport: Transport, listen: &Listen, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
     let door = Door::new(runtime.clone(), listen.door())?;
@@ -121,12 +131,7 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
 impl Listen {
     fn door(&self) -> DoorOptions {
         let mut options = DoorOptions::default();
-        options.alias = match self.alias_mode {
-            _ if self.openai_tool_aliases => AliasMode::Openai,
-            Alias::Canonical => AliasMode::Canonical,
-            Alias::Openai => AliasMode::Openai,
-            Alias::Both => AliasMode::Both,
-        };
+        options.alias = if self.openai_tool_aliases { AliasMode::Openai } else { self.alias_mode.into() };
         options.own_proposals = !self.contract_tools_only;
         options
     }
