@@ -122,7 +122,9 @@ pub fn message(chance: &mut Chance, bases: &[Value], longest: usize, index: u64)
             bytes.insert(at, *chance.pick(&[0xff, 0xc0, 0x80, 0xed, 0xf8]));
             bytes
         }
-        2 => good().replacen("INV-1", chance.pick::<&str>(&["\\ud83d", "\\udc00x", "\\u12", "\\x", "\u{0}"]), 1).into_bytes(),
+        2 => good()
+            .replacen("INV-1", chance.pick::<&str>(&["\\ud83d", "\\udc00x", "\\u12", "\\x", "\u{0}"]), 1)
+            .into_bytes(),
         3 => {
             let member = *chance.pick(&["\"id\":7", "\"method\":\"ping\"", "\"jsonrpc\":\"2.0\"", "\"params\":{}"]);
             good().replacen('{', &format!("{{{member},"), 1).into_bytes()
