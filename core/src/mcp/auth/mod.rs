@@ -130,7 +130,7 @@ impl Gate {
 
     /// A gate that lets everybody in, as the contract's own caller. For development, on loopback.
     #[must_use]
-    pub fn open(_: &Runtime) -> Self {
+    pub fn open() -> Self {
         Self(Arc::new(Kind::Open))
     }
 
