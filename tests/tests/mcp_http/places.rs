@@ -92,7 +92,7 @@ fn who_has_no_token_gets_nothing_and_no_server_starts_without_one() {
         let ran = workspace.json(["mcp", "serve-streamable-http", "--port", "0"].iter().chain(arguments).copied());
         (ran.code, ran.error_code())
     };
-    assert_eq!(refused(&[]), (2, "HTTP_AUTH_TOKEN_MISSING".to_owned()));
+    assert_eq!(refused(&[]), (4, "HTTP_AUTH_TOKEN_MISSING".to_owned()));
     for host in ["0.0.0.0", "::", "192.0.2.1", "example.org"] {
         assert_eq!(
             refused(&["--dev-no-auth", "--host", host]),
