@@ -188,7 +188,7 @@ async fn every_request_over_http_is_answered_once() {
     let workspace = Workspace::with_invoices(3);
     let (runtime, bases, seed) = (runtime(&workspace), bases(), seed() ^ 2);
     let before = std::fs::read(workspace.path("billing.db")).unwrap();
-    let front = Front::new(door(&runtime), Gate::open(&runtime), FrontOptions::default()).expect("a front");
+    let front = Front::new(door(&runtime), Gate::open(), FrontOptions::default()).expect("a front");
     let count = u64::from(rounds(2_000, 100_000));
     let mut statuses = BTreeMap::<u16, u64>::new();
     for index in 0..count {

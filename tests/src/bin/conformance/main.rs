@@ -10,11 +10,8 @@ mod tools;
 
 use std::io::{Read as _, Write as _};
 
-use signoff::Runtime;
 use signoff::mcp::auth::Gate;
 use signoff::mcp::http::{Behind, Front, FrontOptions, Listener, ListenerOptions};
-use signoff::primitives::SystemClock;
-use signoff_tests::library;
 
 impl Behind for server::Server {}
 
@@ -26,10 +23,7 @@ async fn main() {
     // Before 2026-07-28 the suite has tools that ask back in the middle of a call.
     options.streams = true;
     options.origins = ["localhost", "127.0.0.1"].map(|host| format!("http://{host}:{port}")).into();
-    // Whoever calls comes in; a gate asks for a runtime all the same.
-    let folder = tempfile::tempdir().expect("a folder");
-    let runtime = Runtime::new(None, library::ledger(folder.path(), "ledger.db", &SystemClock));
-    let front = Front::new(server::Server::new(), Gate::open(&runtime), options).expect("a front");
+    let front = Front::new(server::Server::new(), Gate::open(), options).expect("a front");
     println!("http://127.0.0.1:{port}/mcp");
     std::io::stdout().flush().expect("somebody reads");
     let ended = tokio::task::spawn_blocking(|| {
