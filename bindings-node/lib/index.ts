@@ -12,6 +12,7 @@ export type {
 export type { Arguments, Exact } from './exact.js';
 export { Listing } from './lists.js';
 export type { EventOptions, Filter, ListOptions, Page } from './lists.js';
+export type { McpHandler, McpOptions } from './mcp.js';
 export type { ApplyOptions, CallOptions, DecideOptions, OpenOptions } from './requests.js';
 export { Signoff } from './signoff.js';
 export type { Envelope, EnvelopeV1, EnvelopeV2, Schema, Tool, ToolDefinition, ToolFunction, ToolScope } from './tools.js';

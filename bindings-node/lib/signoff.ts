@@ -3,6 +3,7 @@
 import { audited, type AuditOptions, type AuditReport } from './audit.js';
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
+import { mcpHandler, type McpHandler, type McpOptions } from './mcp.js';
 import { type Approver, approverOf, type Context, frozenContext } from './context.js';
 import { Contract } from './contract.js';
 import type {
@@ -486,6 +487,20 @@ export class Signoff implements AsyncDisposable {
    */
   async close(): Promise<void> {
     await this.#calls.close();
+  }
+
+  /**
+   * Serves the contract's tools to MCP clients, inside your own server: `/mcp`, and beside it `/healthz`, `/readyz`, `/metrics`.
+   * Nothing that decides or applies is behind it. A message is at most 1 MiB long, and every answer is JSON.
+   *
+   * @example
+   * ```js
+   * const handler = so.mcpHandler({ context: (request) => sessionOf(request) });
+   * http.createServer(handler).listen(8766);
+   * ```
+   */
+  mcpHandler(options: McpOptions = {}): McpHandler {
+    return mcpHandler(this.#calls, options, calledFrom(Signoff.prototype.mcpHandler));
   }
 
   /** As {@link Signoff.close}: `await using so = await Signoff.open(…)`. */

@@ -12,6 +12,9 @@ pub mod diagnostics {}
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
 
+#[doc = include_str!("../docs/mcp-auth.md")]
+pub mod mcp_auth {}
+
 #[doc = include_str!("../docs/node.md")]
 pub mod node {}
 

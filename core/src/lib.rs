@@ -14,6 +14,7 @@
 //! - `axum`: the helper as a router over an sqlx transaction.
 //! - `audit`: the static review of the tools that an MCP server offers.
 //! - `mcp`: the agent's door, an MCP server.
+//! - `mcp-http`: who comes in over HTTP.
 //! - `ffi`: the facade that the packages of other languages call, and the tools of an application's own.
 //! - none: contract, catalogue, protocol documents, and the guard; no I/O, no async runtime.
 //! - `fault-injection`: numbered points at which a test can end the process. Never in a published build.

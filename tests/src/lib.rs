@@ -12,6 +12,7 @@ pub mod scale;
 pub mod scenario;
 pub mod shop;
 pub mod source;
+pub mod wire;
 mod workspace;
 
 use std::io::Write as _;

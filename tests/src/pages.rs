@@ -142,6 +142,8 @@ fn shape(key: &KeyInfo) -> String {
         Shape::Lifetime => "such as `90m`, `7d`, `never`".to_owned(),
         Shape::Values => "a list of values".to_owned(),
         Shape::Columns => "a list of columns".to_owned(),
+        Shape::TextOrTexts => "a text, or a list of texts".to_owned(),
+        Shape::UpTo(most) => format!("a whole number, 0 to {most}"),
         Shape::Texts => "a list of texts".to_owned(),
         Shape::ListOf(theirs, ours) => format!("a list of {}", words(theirs, ours)),
         Shape::Transitions => "from a value to a list of values".to_owned(),

@@ -8,7 +8,7 @@ pub use crate::primitives::tool_alias as openai_alias;
 use crate::primitives::{LONGEST_TOOL_NAME, digest_start, name_with_digest};
 
 /// Under which names a tool is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AliasMode {

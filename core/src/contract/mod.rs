@@ -1,5 +1,6 @@
 //! The reviewed config: parsed, validated, typed. It knows the names of environment variables, never their values.
 
+mod auth;
 mod authority;
 mod concealed;
 mod diagnostics;
@@ -9,6 +10,7 @@ mod report;
 mod rewrite;
 mod types;
 
+pub use auth::{Algorithm, KeySource, McpAuth};
 pub use diagnostics::{DIAGNOSTICS, Diagnostic, DiagnosticInfo, EXAMPLE, EXAMPLE_CLOUD, Example, Severity};
 pub use keys::{KeyInfo, Names, Need, OBJECTS, ObjectInfo, Shape};
 pub use report::Report;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::auth::McpAuth;
 use crate::primitives::{Digest, Identifier, Lifetime, Scalar};
 
 /// A validated contract.
@@ -30,6 +31,8 @@ pub struct Contract {
     pub proposal_ttl: Lifetime,
     /// How long an approval holds (`signoff.approval_ttl`, 24 hours).
     pub approval_ttl: Lifetime,
+    /// Whose tokens are believed over HTTP (`signoff.mcp.auth`).
+    pub mcp_auth: Option<McpAuth>,
 }
 
 /// What the runtime does with proposals.

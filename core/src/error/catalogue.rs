@@ -145,7 +145,6 @@ catalogue! {
     HttpPlaceInvalid = "HTTP_PLACE_INVALID", Operator, 500, Usage, once, "`{place}` is not a path, a host or an origin", "a path is `/mcp`, a host `mcp.example` or `mcp.example:8443`, an origin `https://chat.example`";
     HttpListenFailed = "HTTP_LISTEN_FAILED", Operator, 500, Failed, once, "cannot listen on {address}: {reason}";
     HttpTlsInvalid = "HTTP_TLS_INVALID", Operator, 500, Usage, once, "`{path}` is no certificate or key in PEM", "the chain goes into one file, its private key into another";
-    HttpAuthTokenMissing = "HTTP_AUTH_TOKEN_MISSING", Operator, 500, Usage, once, "a server over HTTP needs a bearer token", "set {variable}, or `signoff.mcp.auth` in the contract; `--dev-no-auth` is for one's own machine";
     HttpDevNoAuthUnsafeHost = "HTTP_DEV_NO_AUTH_UNSAFE_HOST", Operator, 500, Usage, once, "without authentication nothing but loopback is served, and `{host}` is more", "bind to 127.0.0.1, or give it a token";
     HttpHostRefused = "HTTP_HOST_REFUSED", Model, 403, Refused, once, "this server is not known by that name", "the operator names it: `--allowed-host`";
     HttpOriginRefused = "HTTP_ORIGIN_REFUSED", Model, 403, Refused, once, "pages of that origin may not call this server", "the operator allows one: `--cors-origin`";
@@ -165,6 +164,12 @@ catalogue! {
     ToolScopeExceeded = "TOOL_SCOPE_EXCEEDED", Operator, 403, Refused, once, "`{tool}` may not use capability `{capability}`", "name it in the tool's scope; a tool that reads proposes nothing";
     ToolFailed = "TOOL_FAILED", Operator, 500, Failed, once, "`{tool}` failed", "its error went to the application";
     TrustedBindingMissing = "TRUSTED_BINDING_MISSING", Operator, 500, Failed, once, "trusted context `{context}` has no value for {binding}", "set {variable}";
+    HttpAuthTokenMissing = "HTTP_AUTH_TOKEN_MISSING", Operator, 500, Refused, once, "no bearer token for callers over HTTP: {variable} is not set", "set {variable} to at least 16 characters, or configure `signoff.mcp.auth` in the contract";
+    AuthConfigInvalid = "AUTH_CONFIG_INVALID", Operator, 500, Refused, once, "`{setting}` of signoff.mcp.auth cannot be used: {problem}";
+    AuthTokenMissing = "AUTH_TOKEN_MISSING", Operator, 401, Refused, once, "the request has no bearer token", "send it as `Authorization: Bearer TOKEN`; elsewhere it is not read";
+    AuthTokenInvalid = "AUTH_TOKEN_INVALID", Operator, 401, Refused, once, "the bearer token is not accepted";
+    AuthScopeInsufficient = "AUTH_SCOPE_INSUFFICIENT", Operator, 403, Refused, once, "the token does not hold every scope that is asked for";
+    AuthKeysUnavailable = "AUTH_KEYS_UNAVAILABLE", Operator, 503, Failed, again, "the keys of the token's issuer cannot be had at present";
     TrustedContextMissing = "TRUSTED_CONTEXT_MISSING", Operator, 500, Failed, once, "capability `{capability}` has no trusted context";
     TrustedContextUnsupported = "TRUSTED_CONTEXT_UNSUPPORTED", Operator, 500, Failed, once, "provider `{provider}` needs a caller that supplies its claims", "use provider environment, or call from an application that passes a trusted context";
     SourceNotFound = "SOURCE_NOT_FOUND", Operator, 500, Failed, once, "there is no source `{source}`";

@@ -23,6 +23,8 @@ mod sql_update;
 pub(crate) use command::INHERITED;
 #[cfg(all(feature = "command", unix))]
 pub use command::{CommandHandler, CommandSettings};
+#[cfg(feature = "mcp-http")]
+pub(crate) use http::Document;
 #[cfg(feature = "http")]
 pub use http::{Client, HttpHandler, HttpSettings, Resolve, SystemResolver};
 #[cfg(any(feature = "http", feature = "command"))]

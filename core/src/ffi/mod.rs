@@ -21,12 +21,14 @@
 //! ```
 
 mod answer;
+mod mcp;
 mod open;
 mod request;
 mod session;
 mod tools;
 
 pub use answer::{Answer, exact};
+pub use mcp::{McpMount, McpRequest};
 pub use open::{ConfigSource, Open, Testing, audit_tools, check_contract, open_json};
 pub use request::{
     ApplyRequest, By, CapabilityCall, Context, Decide, FinishTool, ListRequest, NextEvents, Outcome, Refusal, Request,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mcp::McpRequest;
 use crate::catalogue::{AliasMode, ApplicationTool};
 use crate::ledger::{Filter, List};
 use crate::primitives::Instant;
@@ -50,6 +51,8 @@ pub enum Request {
     CallTool(ToolCall),
     /// Ends the call of a tool of the application's own.
     FinishTool(FinishTool),
+    /// Answers a request of MCP over HTTP that the application received.
+    Mcp(McpRequest),
     /// What a person should know before this is used.
     Warnings,
     /// Fails as it says, in a session that was opened for testing: so every code can be seen to arrive.

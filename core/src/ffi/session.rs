@@ -1,17 +1,19 @@
 //! A runtime that other languages call.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer, value};
+use super::mcp::McpMount;
 use super::open::from_json;
 use super::request::{ApplyRequest, CapabilityCall, Decide, ListRequest, NextEvents, Request, caller};
 use crate::catalogue::{CheckedTool, openai_alias};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{List, PageRequest};
+use crate::mcp::http::Front;
 use crate::primitives::Scripted;
 use crate::runtime::{ApplyOptions, Runtime, Seen, page_view};
 
@@ -23,11 +25,12 @@ pub struct Session {
     pub(super) runtime: Runtime,
     pub(super) tools: RwLock<BTreeMap<String, Arc<CheckedTool>>>,
     script: Option<Arc<Scripted>>,
+    pub(super) fronts: Mutex<BTreeMap<McpMount, Front>>,
 }
 
 impl Session {
     pub(super) fn over(runtime: Runtime, script: Option<Arc<Scripted>>) -> Self {
-        Self { runtime, tools: RwLock::default(), script }
+        Self { runtime, tools: RwLock::default(), script, fronts: Mutex::default() }
     }
 
     /// The runtime behind it.
@@ -96,6 +99,7 @@ impl Session {
             Request::RegisterTool(tool) => self.register_tool(tool)?,
             Request::CallTool(call) => self.call_tool(&call).await?,
             Request::FinishTool(finish) => self.finish_tool(finish).await?,
+            Request::Mcp(request) => self.mcp(request).await?,
             Request::Warnings => json!(runtime.warnings()),
             Request::Fail(refusal) => {
                 self.testing()?;

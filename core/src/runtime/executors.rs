@@ -46,6 +46,12 @@ impl Runtime {
         self
     }
 
+    /// What handlers are reached with; others call with it, too.
+    #[cfg(feature = "mcp-http")]
+    pub(crate) fn client(&self) -> std::result::Result<Arc<crate::executor::Client>, &'static str> {
+        self.handlers.client(&self.environment)
+    }
+
     /// The executor of a capability.
     pub(super) fn executor(&self, capability: &Capability) -> Result<Arc<dyn Executor>> {
         let contract = self.need_contract()?;

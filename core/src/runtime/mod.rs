@@ -123,6 +123,12 @@ impl Runtime {
         self
     }
 
+    /// Where its time comes from.
+    #[cfg(feature = "mcp-http")]
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// The ledger.
     #[must_use]
     pub fn ledger(&self) -> &dyn Ledger {

@@ -89,6 +89,7 @@ fn contract() -> Contract {
         capabilities: vec![read, waive],
         proposal_ttl: Lifetime::parse("7d").unwrap(),
         approval_ttl: Lifetime::parse("24h").unwrap(),
+        mcp_auth: None,
     }
 }
 

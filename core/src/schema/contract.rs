@@ -115,6 +115,8 @@ fn shape(shape: &Shape) -> Value {
         Shape::Lifetime => build::pattern("^(never|[0-9]+[smhd])$"),
         Shape::Values => build::list(json!({ "type": ["string", "number", "boolean"] })),
         Shape::Columns => build::list(build::pattern(IDENTIFIER)),
+        Shape::TextOrTexts => json!({ "anyOf": [build::pattern("\\S"), build::list(build::pattern("\\S"))] }),
+        Shape::UpTo(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
         Shape::Texts => build::list(build::pattern("\\S")),
         Shape::ListOf(theirs, extra) => build::list(words(theirs, extra)),
         Shape::Transitions => json!({
@@ -146,7 +148,7 @@ fn pointer(info: &ObjectInfo) -> String {
 fn default(need: Need, shape: &Shape) -> Option<Value> {
     let Need::Default(text) = need else { return None };
     match shape {
-        Shape::Flag | Shape::Whole(_) | Shape::OneOf(_) => serde_json::from_str(text).ok(),
+        Shape::Flag | Shape::Whole(_) | Shape::UpTo(_) | Shape::OneOf(_) => serde_json::from_str(text).ok(),
         Shape::Text | Shape::Words(..) | Shape::Lifetime if !text.contains(' ') => Some(Value::String(text.to_owned())),
         _ => None,
     }

@@ -108,7 +108,7 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
     if listen.dev_no_auth && !is_loopback(&listen.host) {
         return Err(Error::new(Code::HttpDevNoAuthUnsafeHost).with("host", &listen.host));
     }
-    let gate = if listen.dev_no_auth { Gate::open() } else { Gate::from_contract(&runtime, &listen.gate())? };
+    let gate = if listen.dev_no_auth { Gate::open(&runtime) } else { Gate::from_contract(&runtime, &listen.gate())? };
     if gate.metadata().is_none() {
         warn_unbound(&runtime, output);
     }

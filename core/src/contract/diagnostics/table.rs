@@ -155,6 +155,33 @@ table! {
     UNUSED_CONTEXT Warning "no capability names this context", "remove it, or name it"
         => shop "/contexts/back_office" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"contexts\": { §\"back_office\": { \"provider\": \"environment\" } },"];
 
+    // Who calls over HTTP.
+    MCP_SETTING_NOT_OBJECT Error "signoff.mcp and its auth must be objects"
+        => shop "/signoff/mcp/auth" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": §true } },"];
+    AUTH_ISSUER_REQUIRED Error "issuer must be the iss of the tokens that are believed", "its characters are visible ASCII without quotes and backslashes"
+        => shop "/signoff/mcp/auth/issuer" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": §\"\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
+    AUTH_AUDIENCE_REQUIRED Error "audience must be what aud of a token names this server by, or a list of such names", "for example the address of the endpoint; a token that is meant for somebody else is refused"
+        => shop "/signoff/mcp/auth/audience" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": §[], \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
+    AUTH_KEYS_REQUIRED Error "exactly one of jwks_url, jwks_url_env and jwks_file says where the issuer's keys are"
+        => shop "/signoff/mcp/auth" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": §{ \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"tenant_claim\": \"tenant\" } } },"];
+    INVALID_AUTH_JWKS_URL Error "jwks_url must be an https address, or http on loopback", "whoever answers there says who may call"
+        => shop "/signoff/mcp/auth/jwks_url" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": §\"http://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },"];
+    AUTH_TENANT_CLAIM_REQUIRED Error "tenant_claim must name the claim that holds the tenant", "what a client says in a header is no tenant"
+        => shop "/signoff/mcp/auth/tenant_claim" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": §\"\" } } },"];
+    INVALID_AUTH_ALGORITHM Error "algorithms is a list of EdDSA, ES256 and RS256", "whoever can check a shared secret can sign with it, and none is no signature"
+        => shop "/signoff/mcp/auth/algorithms" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\", \"algorithms\": §[\"HS256\"] } } },"];
+    INVALID_AUTH_SCOPE Error "scopes_required is a list of scopes, and offline_access is none of them", "a scope has visible ASCII without quotes and backslashes"
+        => shop "/signoff/mcp/auth/scopes_required" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\", \"scopes_required\": §[\"offline_access\"] } } },"];
+    INVALID_AUTH_LEEWAY Error "leeway_seconds is a whole number from 0 to 60", "set the clocks right"
+        => shop "/signoff/mcp/auth/leeway_seconds" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\", \"leeway_seconds\": §300 } } },"];
+    INVALID_AUTH_SETTING Error "a claim or a file is a non-empty text, a variable has capital letters, digits and _ only, and authorization_servers is a list of addresses"
+        => shop "/signoff/mcp/auth/principal_claim" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\", \"principal_claim\": §7 } } },"];
+    CONTEXT_CLAIM_MISMATCH Error "the context names another claim than signoff.mcp.auth", "one token has one tenant and one principal: name the same claim, or leave it out here"
+        => shop "/trusted_context/values/tenant_id_key" [
+            r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"auth\": { \"issuer\": \"https://id.example\", \"audience\": \"https://mcp.example/mcp\", \"jwks_url\": \"https://id.example/jwks\", \"tenant_claim\": \"tenant\" } } },",
+            r#"{ "provider": "environment" }"# => r#"{ "provider": "http_claims", "values": { "tenant_id_key": §"org" } }"#,
+        ];
+
     // Executors.
     EXECUTORS_NOT_OBJECT Error "executors must be an object"
         => shop "/executors" [

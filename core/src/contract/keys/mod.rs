@@ -1,8 +1,10 @@
 //! Every key of a contract, once: its shape, whether it must be there, its default and its meaning. The reader takes its
 //! closed sets from here; `schemas/synapsor.runner.schema.json` and the tables of `core/docs/contract.md` are made of it.
 
+mod auth;
 mod objects;
 
+pub(super) use self::auth::*;
 pub use self::objects::OBJECTS;
 pub(super) use self::objects::*;
 
@@ -70,6 +72,8 @@ pub enum Shape {
     ToolName,
     /// A whole number from 1, and at most this.
     Whole(u64),
+    /// A whole number from 0, and at most this.
+    UpTo(u64),
     /// One of these numbers.
     OneOf(&'static [u64]),
     /// One of these words; the second list is ours.
@@ -86,6 +90,8 @@ pub enum Shape {
     Columns,
     /// At least one string.
     Texts,
+    /// A string with something in it, or at least one of them.
+    TextOrTexts,
     /// At least one of these words; the second list is ours.
     ListOf(&'static [&'static str], &'static [&'static str]),
     /// From each present value, the values that may follow.

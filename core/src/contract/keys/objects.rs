@@ -2,7 +2,7 @@
 
 use super::Need::{Default, Inert, Optional, Required, When};
 use super::Shape::*;
-use super::{Names, ObjectInfo, key, ours};
+use super::{MCP_AUTH, MCP_SETTINGS, Names, ObjectInfo, key, ours};
 
 const LONGEST_MS: u64 = 2_147_483_647;
 const ENGINES: (&[&str], &[&str]) = (&["postgres", "mysql"], &["sqlite"]);
@@ -12,6 +12,8 @@ pub static OBJECTS: &[&ObjectInfo] = &[
     &DOCUMENT,
     &STORAGE,
     &SETTINGS,
+    &MCP_SETTINGS,
+    &MCP_AUTH,
     &SOURCE,
     &SOURCE_SETTINGS,
     &CONTEXT,
@@ -112,6 +114,7 @@ pub(in crate::contract) static SETTINGS: ObjectInfo = ObjectInfo {
     keys: &[
         ours("proposal_ttl", Lifetime, Default("7d"), "How long a proposal waits for a decision."),
         ours("approval_ttl", Lifetime, Default("24h"), "How long an approval holds until it is applied."),
+        ours("mcp", Object(&MCP_SETTINGS), Optional, "How agents are served over HTTP."),
     ],
 };
 
@@ -175,7 +178,7 @@ pub(in crate::contract) static CONTEXT: ObjectInfo = ObjectInfo {
             "provider",
             Words(&["static_dev", "environment", "http_claims", "cloud_session"], &[]),
             Required,
-            "`environment` reads variables at every call; `static_dev` takes literal values, for development; `http_claims` and `cloud_session` need a caller whom the embedding application authenticated, and are refused with `TRUSTED_CONTEXT_UNSUPPORTED` without one.",
+            "`environment` reads variables at every call; `static_dev` takes literal values, for development; `http_claims` takes them from the caller's token, as `signoff.mcp.auth` says; it and `cloud_session` take a caller whom the embedding application authenticated, and are refused with `TRUSTED_CONTEXT_UNSUPPORTED` without one.",
         ),
         key("values", Object(&CONTEXT_VALUES), Optional, "Values, or the variables that hold them."),
     ],
@@ -202,6 +205,18 @@ pub(in crate::contract) static CONTEXT_VALUES: ObjectInfo = ObjectInfo {
         ),
         key("tenant_id", Text, Optional, "The tenant itself; `static_dev` only."),
         key("principal", Text, Optional, "The principal itself; `static_dev` only."),
+        key(
+            "tenant_id_key",
+            Text,
+            Optional,
+            "The claim that holds the tenant; `http_claims` only. It has to be the `tenant_claim` of `signoff.mcp.auth`.",
+        ),
+        key(
+            "principal_key",
+            Text,
+            Optional,
+            "The claim that holds the principal; `http_claims` only. It has to be the `principal_claim` of `signoff.mcp.auth`.",
+        ),
     ],
 };
 

@@ -1,13 +1,22 @@
 //! `trusted_context` and `contexts`.
 
-use super::Names;
 use super::reader::{At, Findings, is_safe_name};
+use super::{Names, auth};
+use crate::contract::auth::McpAuth;
 use crate::contract::diagnostics as d;
 use crate::contract::keys;
 use crate::contract::types::{Mode, Provider, TrustedContext};
 
+/// What `signoff.mcp.auth` says of claims.
+struct Claims<'a> {
+    /// It stands there; what is wrong with it is said there.
+    stand: bool,
+    auth: Option<&'a McpAuth>,
+}
+
 /// Reads `contexts`.
-pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, names: &mut Names) {
+pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, auth: Option<&McpAuth>, names: &mut Names) {
+    let claims = Claims { stand: auth::stands(root), auth };
     let Some(contexts) = root.get("contexts") else { return };
     let Some(members) = contexts.members() else {
         findings.report(&d::CONTEXTS_NOT_OBJECT, contexts.spot());
@@ -18,16 +27,22 @@ pub(super) fn read_named(findings: &mut Findings<'_>, root: &At<'_>, names: &mut
         if !is_safe_name(name) {
             findings.report(&d::INVALID_CONTEXT_NAME, at.key());
         }
-        if let Some(context) = context(findings, name, &at) {
+        if let Some(context) = context(findings, name, &at, &claims) {
             names.contexts.insert(name.to_owned(), context);
         }
     }
 }
 
 /// Reads `trusted_context`; it may be absent if no capability relies on it.
-pub(super) fn read_default(findings: &mut Findings<'_>, root: &At<'_>, mode: Option<Mode>) -> Option<TrustedContext> {
+pub(super) fn read_default(
+    findings: &mut Findings<'_>,
+    root: &At<'_>,
+    auth: Option<&McpAuth>,
+    mode: Option<Mode>,
+) -> Option<TrustedContext> {
+    let claims = Claims { stand: auth::stands(root), auth };
     if let Some(at) = root.get("trusted_context") {
-        return context(findings, "trusted_context", &at);
+        return context(findings, "trusted_context", &at, &claims);
     }
     let capabilities = root.get("capabilities").and_then(|at| at.items()).unwrap_or_default();
     let all_named =
@@ -38,7 +53,7 @@ pub(super) fn read_default(findings: &mut Findings<'_>, root: &At<'_>, mode: Opt
     None
 }
 
-fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<TrustedContext> {
+fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>, claims: &Claims<'_>) -> Option<TrustedContext> {
     if !at.is_object() {
         findings.report(&d::TRUSTED_CONTEXT_NOT_OBJECT, at.spot());
         return None;
@@ -80,8 +95,10 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
             }
             _ => {}
         }
+        same_claims(findings, &values, provider, claims);
     }
-    if matches!(provider, Some(Provider::HttpClaims | Provider::CloudSession)) {
+    let from_token = provider == Some(Provider::HttpClaims) && claims.stand;
+    if matches!(provider, Some(Provider::HttpClaims | Provider::CloudSession)) && !from_token {
         findings.report(&d::CONTEXT_NEEDS_CALLER, at.spot_of("provider"));
     }
     if provider == Some(Provider::StaticDev) {
@@ -93,4 +110,17 @@ fn context(findings: &mut Findings<'_>, name: &str, at: &At<'_>) -> Option<Trust
         }
     }
     provider.map(|_| context)
+}
+
+/// One token, one tenant: a context may name the claims, and no other ones than the gate reads.
+fn same_claims(findings: &mut Findings<'_>, values: &At<'_>, provider: Option<Provider>, claims: &Claims<'_>) {
+    let keys = ["tenant_id_key", "principal_key"];
+    if provider != Some(Provider::HttpClaims) || !claims.stand {
+        findings.inert(values, &keys, "it is for provider http_claims, with the claims of signoff.mcp.auth");
+        return;
+    }
+    let Some(auth) = claims.auth else { return };
+    for (key, claim) in keys.into_iter().zip([&auth.tenant_claim, &auth.principal_claim]) {
+        findings.optional(values, key, &d::CONTEXT_CLAIM_MISMATCH, |at| at.text().filter(|text| text == claim));
+    }
 }

@@ -1,6 +1,7 @@
 //! From text to [`Contract`]: each file reads one part, reports all that is wrong with it and goes on.
 
 mod arguments;
+mod auth;
 mod capabilities;
 mod cloud;
 mod contexts;
@@ -87,6 +88,7 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         });
     let storage_path = storage(findings, root);
     let (proposal_ttl, approval_ttl) = lifetimes(findings, root);
+    let mcp_auth = auth::read(findings, root);
     cloud::read(findings, root, mode);
 
     let mut names = Names {
@@ -98,10 +100,10 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         used: Known::default(),
     };
     sources::read(findings, root, &mut names);
-    contexts::read_named(findings, root, &mut names);
+    contexts::read_named(findings, root, mcp_auth.as_ref(), &mut names);
     executors::read(findings, root, &mut names);
     let capabilities = capabilities::read(findings, root, &mut names);
-    let trusted_context = contexts::read_default(findings, root, mode);
+    let trusted_context = contexts::read_default(findings, root, mcp_auth.as_ref(), mode);
     unused(findings, root, &names);
 
     Some(Contract {
@@ -115,6 +117,7 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         capabilities,
         proposal_ttl,
         approval_ttl,
+        mcp_auth,
     })
 }
 

@@ -137,6 +137,18 @@ impl Client {
         request: Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
+        self.ask(address, allow_private, request, deadline, MAX_ANSWER).await
+    }
+
+    /// The same with another length that the answer may have.
+    pub(super) async fn ask(
+        &self,
+        address: &Address,
+        allow_private: bool,
+        request: Request<Full<Bytes>>,
+        deadline: Instant,
+        longest: usize,
+    ) -> Result<Answer, Failure> {
         let key = (address.authority.clone(), address.tls, allow_private);
         let mut request = request;
         loop {
@@ -164,7 +176,7 @@ impl Client {
                     None => return Err(Failure::Lost("the connection ended without an answer")),
                 },
             };
-            let answer = read(response, deadline).await?;
+            let answer = read(response, deadline, longest).await?;
             self.keep(key, line);
             return Ok(answer);
         }
@@ -277,8 +289,8 @@ where
 }
 
 /// Reads an answer to its end, and no more of it than is looked at.
-async fn read(response: Response<Incoming>, deadline: Instant) -> Result<Answer, Failure> {
-    const LARGE: Failure = Failure::Lost("the answer was longer than 1 MiB");
+async fn read(response: Response<Incoming>, deadline: Instant, longest: usize) -> Result<Answer, Failure> {
+    let large = if longest == MAX_ANSWER { "the answer was longer than 1 MiB" } else { "the answer was too long" };
     let status = response.status().as_u16();
     let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
@@ -291,8 +303,8 @@ async fn read(response: Response<Incoming>, deadline: Instant) -> Result<Answer,
             Ok(None) => return Ok(Answer { status, retry_after, body }),
             Ok(Some(Ok(frame))) => {
                 let Some(data) = frame.data_ref() else { continue };
-                if body.len() + data.len() > MAX_ANSWER {
-                    return Err(LARGE);
+                if body.len() + data.len() > longest {
+                    return Err(Failure::Lost(large));
                 }
                 body.extend_from_slice(data);
             }

@@ -3,9 +3,13 @@
 
 mod address;
 mod client;
+#[cfg(feature = "mcp-http")]
+mod document;
 
 pub use address::{Resolve, SystemResolver};
 pub use client::Client;
+#[cfg(feature = "mcp-http")]
+pub(crate) use document::Document;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -93,7 +93,7 @@ pub struct Front<S = Door> {
 
 struct Inner<S> {
     handler: S,
-    gate: Gate,
+    gate: Option<Gate>,
     options: FrontOptions,
     places: Places,
     sessions: Sessions,
@@ -123,11 +123,13 @@ pub trait Behind: ServerHandler + Clone {
 }
 
 impl<S: Behind> Front<S> {
-    /// Before this handler, for callers that this gate admits.
+    /// Before this handler, for callers that this gate admits. Without a gate only those come in whose request the
+    /// application has given an [`Admitted`] as an extension.
     ///
     /// # Errors
     /// `HTTP_PLACE_INVALID` for a path, a host or an origin that is none.
-    pub fn new(handler: S, gate: Gate, options: FrontOptions) -> crate::Result<Self> {
+    pub fn new(handler: S, gate: impl Into<Option<Gate>>, options: FrontOptions) -> crate::Result<Self> {
+        let gate = gate.into();
         let places = Places::new(&options)?;
         // Hosts, origins and sessions are looked at before, with answers of ours.
         let config = StreamableHttpServerConfig::default()
@@ -204,12 +206,27 @@ impl<S: Behind> Front<S> {
                 json(status, &serde_json::json!({ "ok": ready }))
             }
             // What is counted names tools: for those who may call them.
-            "/metrics" => match inner.gate.admit(request.headers(), request.uri().query()).await {
+            "/metrics" => match self.admit(&request.into_parts().0).await {
                 Ok(_) => answer::text(inner.counts.shown(inner.sessions.open())),
                 Err(refused) => self.unknown_caller(refused),
             },
-            _ if known => inner.gate.metadata().map_or_else(answer::not_found, |found| json(StatusCode::OK, &found)),
+            _ if known => inner
+                .gate
+                .as_ref()
+                .and_then(Gate::metadata)
+                .map_or_else(answer::not_found, |found| json(StatusCode::OK, &found)),
             _ => answer::not_found(),
+        }
+    }
+
+    /// Who calls: as the application said, or as the gate finds.
+    async fn admit(&self, parts: &Parts) -> Result<Admitted, super::auth::Refused> {
+        if let Some(admitted) = parts.extensions.get::<Admitted>() {
+            return Ok(admitted.clone());
+        }
+        match &self.inner.gate {
+            Some(gate) => gate.admit(&parts.headers, parts.uri.query()).await,
+            None => Err(super::auth::Refused::unknown()),
         }
     }
 
@@ -231,11 +248,11 @@ impl<S: Behind> Front<S> {
         if *request.method() != Method::POST && (modern || !(deletes || listens)) {
             return answer::not_allowed(if inner.options.bridge { "POST" } else { "POST, DELETE" });
         }
-        let admitted = match inner.gate.admit(request.headers(), request.uri().query()).await {
+        let (mut parts, body) = request.into_parts();
+        let admitted = match self.admit(&parts).await {
             Ok(admitted) => admitted,
             Err(refused) => return self.unknown_caller(refused),
         };
-        let (mut parts, body) = request.into_parts();
         if parts.method != Method::POST {
             return self.without_message(parts, &admitted).await;
         }

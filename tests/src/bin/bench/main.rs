@@ -3,6 +3,7 @@
 mod handler;
 mod http;
 mod ledger;
+mod mcp;
 mod postgres;
 mod propose;
 mod worker;
@@ -44,6 +45,9 @@ fn main() {
     }
     if wanted("http") {
         http::run();
+    }
+    if wanted("mcp") {
+        mcp::run();
     }
     // Minutes, most of them to make it: only if it is asked for.
     if only.as_deref() == Some("ledger") {

@@ -1,0 +1,89 @@
+//! Many clients, slow ones, and the end.
+
+use std::io::{BufReader, Write as _};
+
+use serde_json::json;
+use signoff_tests::wire::{self, Served, TOKEN, rpc};
+use signoff_tests::{Workspace, rounds};
+
+/// A thousand connections that say nothing, hundreds that stopped in the middle of a head or of a body: everybody else is
+/// served as before.
+#[test]
+fn idle_and_slow_clients_do_not_stop_service() {
+    let workspace = Workspace::with_invoices(1);
+    let served = Served::start(&workspace, &[]);
+    // Each takes a descriptor here and there; 1,024 is a common limit of a process.
+    let idle: Vec<_> = (0..rounds(400, 1_000)).map(|_| served.connect()).collect();
+    let half_a_head: Vec<_> = (0..100)
+        .map(|_| {
+            let mut socket = served.connect();
+            socket.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthoriz").unwrap();
+            socket
+        })
+        .collect();
+    let half_a_body: Vec<_> = (0..100)
+        .map(|_| {
+            let mut socket = served.connect();
+            let head = format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{");
+            socket.write_all(head.as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    for _ in 0..20 {
+        let answer = served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
+        assert_eq!(answer["isError"], false, "{answer}");
+    }
+    drop((idle, half_a_head, half_a_body));
+    served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
+}
+
+/// Sixteen connections that are kept, all at once: each answer belongs to its own request.
+#[test]
+fn answers_belong_to_their_requests() {
+    let workspace = Workspace::with_invoices(64);
+    let served = Served::start(&workspace, &[]);
+    std::thread::scope(|scope| {
+        for at in 0..16 {
+            let served = &served;
+            scope.spawn(move || {
+                let mut socket = BufReader::new(served.connect());
+                for round in 0..20_u64 {
+                    let invoice = format!("INV-{}", (at * 7 + round) % 64 + 1);
+                    let call = json!({ "name": "billing.inspect_invoice", "arguments": { "invoice_id": invoice } });
+                    let message = rpc(at * 1_000 + round, "tools/call", call).to_string();
+                    let head = format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{message}", message.len());
+                    socket.get_mut().write_all(head.as_bytes()).unwrap();
+                    let answer = wire::read(&mut socket).unwrap().json();
+                    assert_eq!(answer["id"], at * 1_000 + round);
+                    assert_eq!(answer["result"]["structuredContent"]["data"]["id"], invoice);
+                }
+            });
+        }
+    });
+}
+
+/// A client that goes away in the middle of a proposal leaves it whole or not at all; and being told to stop is no crash.
+#[test]
+fn clients_that_hang_up_and_an_orderly_end() {
+    let workspace = Workspace::with_invoices(200);
+    let served = Served::start(&workspace, &[]);
+    for at in 1..=rounds(100, 200) {
+        let call = json!({ "name": "billing.propose_late_fee_waiver", "arguments": { "invoice_id": format!("INV-{at}"), "reason": "goodwill" } });
+        let message = rpc(1, "tools/call", call).to_string();
+        let mut socket = served.connect();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{message}",
+            message.len()
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        drop(socket);
+    }
+    // What had begun is whole, and everything can still be done.
+    let answer =
+        served.call(&[], "billing.propose_late_fee_waiver", json!({ "invoice_id": "INV-1", "reason": "goodwill" }));
+    assert_eq!(answer["isError"], false, "{answer}");
+    let idle = served.connect();
+    assert_eq!(served.stop(), Some(0));
+    drop(idle);
+    workspace.run(["store", "verify"]).expect(0);
+}
