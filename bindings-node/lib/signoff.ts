@@ -368,8 +368,9 @@ export class Signoff implements AsyncDisposable {
   /**
    * The tools that an agent may be shown, your own among them, with JSON Schemas that any framework takes.
    *
-   * @param options `alias`: `canonical` names, names that OpenAI accepts (`openai`), or `both`.
-   * @throws {SignoffError} `CONFIG_NOT_FOUND` if the session has no contract.
+   * @param options `alias`: `canonical` names, names that OpenAI accepts (`openai`), or `both`. `context`: who asks; what their
+   *   roles do not open is not listed. `format`: of the envelope that `outputSchema` describes, 1 or 2; the contract's if left out.
+   * @throws {SignoffError} `CONFIG_NOT_FOUND` if the session has no contract, `USAGE`.
    *
    * @example
    * ```js
@@ -377,11 +378,15 @@ export class Signoff implements AsyncDisposable {
    *   { type: 'function', function: { name, description, parameters: inputSchema } }));
    * ```
    */
-  async tools(options?: { readonly alias?: 'canonical' | 'openai' | 'both' }): Promise<readonly Tool[]> {
+  async tools(options?: CallOptions & { readonly alias?: 'canonical' | 'openai' | 'both'; readonly format?: 1 | 2 }): Promise<readonly Tool[]> {
     const place = calledFrom(Signoff.prototype.tools);
-    const { alias } = named(options, ['alias'], place);
+    const { alias, context, format } = named(options, ['alias', 'context', 'format'], place);
     if (alias !== undefined && !['canonical', 'openai', 'both'].includes(alias)) usage(`alias is none of ours`, 'it is canonical, openai or both', place);
-    return (await this.#calls.ask<{ tools: Tool[] }>({ call: 'tools', ...(alias === undefined ? {} : { alias }) }, place)).tools;
+    const wanted = {
+      call: 'tools', ...who(context, place), ...(alias === undefined ? {} : { alias }),
+      ...(format === undefined ? {} : { format: whole(format, 'format', 1, 2, place) }),
+    };
+    return (await this.#calls.ask<{ tools: Tool[] }>(wanted, place)).tools;
   }
 
   /**

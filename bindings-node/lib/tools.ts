@@ -25,8 +25,8 @@ export interface Tool {
   readonly description: string;
   /** JSON Schema of the arguments; closed. */
   readonly inputSchema: Schema;
-  /** JSON Schema of the answer, of a tool of your own that has one. */
-  readonly outputSchema?: Schema;
+  /** JSON Schema of the envelope that `call` answers with, if it succeeds. */
+  readonly outputSchema: Schema;
   /** MCP's hints. */
   readonly annotations: Readonly<Record<string, boolean>>;
   readonly _meta: Readonly<Record<string, unknown>>;

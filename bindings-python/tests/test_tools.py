@@ -84,7 +84,8 @@ def test_an_own_tool_reads_and_its_answer_is_evidence(billing: Billing) -> None:
             evidence = await so.evidence_bundle(answer["evidence"]["bundle_id"])
             assert "billing.fees" in str(evidence)
             [tool] = [tool for tool in await so.tools() if tool.name == "billing.fees"]
-            assert tool.input_schema["additionalProperties"] is False and tool.output_schema == FEES
+            assert tool.input_schema["additionalProperties"] is False
+            assert tool.output_schema["properties"]["data"] == FEES
             assert tool.descriptor()["_meta"]["signoff.policy_hint"] == "auto"
             # The schema is asked before the function is.
             assert not (await so.call("billing.fees", {}))["ok"]

@@ -135,6 +135,8 @@ fn shape(key: &KeyInfo) -> String {
         Shape::ToolName => "a name with points".to_owned(),
         Shape::Whole(most) if most < u64::MAX => format!("a whole number, 1 to {most}"),
         Shape::Whole(_) => "a whole number from 1".to_owned(),
+        Shape::WholeOrNull(most) => format!("a whole number, 1 to {most}, or null"),
+        Shape::Digest => "`sha256:` and 64 hex digits".to_owned(),
         Shape::OneOf(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
         Shape::Words(theirs, ours) => words(theirs, ours),
         Shape::Number => "a number".to_owned(),

@@ -163,9 +163,10 @@ def script(at: datetime, seed: str) -> Ask[None]:
     return Ask("script", {"at": time_text("at", at), "seed": seed}, lambda _: None)
 
 
-def tools(alias: str) -> Ask[list[Tool]]:
+def tools(alias: str, context: TrustedContext | None, format: int | None) -> Ask[list[Tool]]:
     """The tools."""
-    return Ask("tools", {"alias": str(alias)}, lambda it: [Tool._of(one) for one in it["tools"]], exact=False)
+    wanted = {"alias": str(alias), "context": None if context is None else context._json(), "format": format}
+    return Ask("tools", wanted, lambda it: [Tool._of(one) for one in it["tools"]], exact=False)
 
 
 def register_tool(

@@ -40,8 +40,8 @@ class Tool:
     """For the model."""
     input_schema: dict[str, Any]
     """JSON Schema (2020-12) of its arguments: closed."""
-    output_schema: dict[str, Any] | None
-    """JSON Schema of what it answers, of an application's own that has one."""
+    output_schema: dict[str, Any]
+    """JSON Schema (2020-12) of the envelope that `call` answers with, if it succeeds."""
     annotations: dict[str, Any]
     """MCP's hints, such as `readOnlyHint`."""
     meta: dict[str, Any]
@@ -53,12 +53,11 @@ class Tool:
         Example:
             >>> with signoff.sync.open("signoff.json", ledger="ledger.db") as so:
             ...     sorted(so.tools()[0].descriptor())
-            ['_meta', 'annotations', 'description', 'inputSchema', 'name', 'title']
+            ['_meta', 'annotations', 'description', 'inputSchema', 'name', 'outputSchema', 'title']
         """
         shown: dict[str, Any] = {"name": self.name, "title": self.title, "description": self.description}
         shown["inputSchema"] = self.input_schema
-        if self.output_schema is not None:
-            shown["outputSchema"] = self.output_schema
+        shown["outputSchema"] = self.output_schema
         return shown | {"annotations": self.annotations, "_meta": self.meta}
 
     @classmethod
@@ -70,7 +69,7 @@ class Tool:
             title=it["title"],
             description=it["description"],
             input_schema=it["inputSchema"],
-            output_schema=it.get("outputSchema"),
+            output_schema=it["outputSchema"],
             annotations=it["annotations"],
             meta=it["_meta"],
         )

@@ -520,20 +520,28 @@ class Signoff:
 
     # Tools.
 
-    def tools(self, alias: Alias | Literal["canonical", "openai", "both"] = "canonical") -> list[_tools.Tool]:
+    def tools(
+        self,
+        alias: Alias | Literal["canonical", "openai", "both"] = "canonical",
+        *,
+        context: TrustedContext | None = None,
+        format: int | None = None,
+    ) -> list[_tools.Tool]:
         """The tools that an agent is shown: the contract's, and the application's own. None decides or applies.
 
         Args:
             alias: under which names: `billing.inspect`, `billing__inspect`, or both.
+            context: who asks; what their roles do not open is not listed.
+            format: of the envelope that output schemas describe, 1 or 2; the contract's if left out.
 
         Raises:
-            SignoffError: `CONFIG_NOT_FOUND` without a contract, `USAGE` for an unknown alias.
+            SignoffError: `CONFIG_NOT_FOUND` without a contract, `USAGE` for an unknown alias or format.
 
         Example:
             >>> [tool.name for tool in so.tools(alias="openai")]
             ['billing__inspect', 'billing__propose_waiver']
         """
-        return self._ask(_asks.tools(alias))
+        return self._ask(_asks.tools(alias, context, format))
 
     def call(
         self, tool: str, arguments: Arguments, *, context: TrustedContext | None = None, format: int | None = None

@@ -57,7 +57,7 @@ pub fn run(global: &Global, benchmark: &Benchmark, output: &mut Output) -> Resul
     let BenchmarkCommand::McpEfficiency(_) = benchmark.command;
     let path = setup::config_path(global)?.ok_or_else(setup::no_config)?;
     let (contract, _) = load_contract(&path)?;
-    let list = tools(&contract, &ToolOptions { alias: AliasMode::Canonical });
+    let list = tools(&contract, &ToolOptions { alias: AliasMode::Canonical, ..ToolOptions::default() });
     // Look, then propose: a kind of call that a contract does not have costs none.
     let kinds = [Kind::Read, Kind::Proposal];
     let calls = kinds.into_iter().filter(|kind| list.iter().any(|tool| tool.kind == *kind)).count();

@@ -16,7 +16,7 @@ use crate::setup::{Ledger, Need, read_input, runtime};
 pub async fn run(global: &Global, propose: &Propose, output: &mut Output) -> Result<u8> {
     let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
     let arguments = arguments(&runtime, propose)?;
-    let answer = runtime.propose(&propose.capability, &arguments, &Caller::FromContract).await?;
+    let answer = runtime.propose(&propose.capability, &arguments, &Caller::Operator).await?;
     let format = runtime.contract().map_or(2, |contract| contract.result_format);
     output.value(&answer.envelope(ResultFormat::from_number(format)).body);
     let set = &answer.change_set;

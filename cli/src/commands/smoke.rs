@@ -62,8 +62,8 @@ async fn call(global: &Global, call: &SmokeCall, output: &mut Output) -> Result<
     let arguments = call.json.clone().unwrap_or_else(|| sample(capability).to_string());
     let format = ResultFormat::from_number(contract.result_format);
     let envelope = match capability.kind {
-        Kind::Read => runtime.read(&capability.name, &arguments, &Caller::FromContract).await?.envelope(format),
-        _ => runtime.propose(&capability.name, &arguments, &Caller::FromContract).await?.envelope(format),
+        Kind::Read => runtime.read(&capability.name, &arguments, &Caller::Operator).await?.envelope(format),
+        _ => runtime.propose(&capability.name, &arguments, &Caller::Operator).await?.envelope(format),
     };
     output.value(&envelope.body);
     output.line(format!("{} answered:", capability.name));

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use signoff::Result;
 use signoff::catalogue::{AliasMode, ToolOptions, boundary, tools};
 use signoff::contract::Contract;
+use signoff::primitives::Digest;
 use signoff::runtime::{Environment, load_contract};
 
 use crate::args::{Global, Tools, ToolsCommand};
@@ -14,8 +17,10 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
     match &arguments.command {
         ToolsCommand::List(list) => {
             let alias = if list.aliases { AliasMode::Both } else { AliasMode::Canonical };
-            let tools = tools(&contract, &ToolOptions { alias });
-            output.value(&json!({ "tools": tools }));
+            let tools = tools(&contract, &ToolOptions { alias, ..ToolOptions::default() });
+            let digests: BTreeMap<&str, Digest> =
+                tools.iter().map(|tool| (tool.name.as_str(), tool.digest())).collect();
+            output.value(&json!({ "tools": tools, "digests": digests }));
             for tool in &tools {
                 let description = tool.description.lines().next().unwrap_or_default();
                 output.line(format!("{}\n    {description}", tool.name));
@@ -27,7 +32,7 @@ pub fn run(global: &Global, arguments: &Tools, output: &mut Output) -> Result<u8
 }
 
 fn preview(contract: &Contract, output: &mut Output) -> Result<u8> {
-    let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical });
+    let tools = tools(contract, &ToolOptions { alias: AliasMode::Canonical, ..ToolOptions::default() });
     let checks = boundary(contract, |name| Environment::system().get(name));
     let absent: Vec<&str> =
         checks.iter().filter(|check| check.ok && check.name.ends_with(" absent")).map(|check| check.name).collect();

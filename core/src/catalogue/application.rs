@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::alias::{AliasMode, openai_alias};
 use super::boundary::may_be_called;
+use super::envelope::ResultFormat;
+use super::output;
 use super::tools::{Annotations, Tool, ToolOptions, tools};
 use crate::contract::{Contract, Kind, RESERVED_ARGUMENTS};
 use crate::error::{Code, Error, Result};
@@ -57,7 +59,7 @@ impl ApplicationTool {
                 "its name says what no tool may do, or is not 1 to 64 of A-Z a-z 0-9 _ - .".to_owned(),
             ));
         }
-        let taken = tools(contract, &ToolOptions { alias: AliasMode::Both });
+        let taken = tools(contract, &ToolOptions { alias: AliasMode::Both, ..ToolOptions::default() });
         if taken.iter().any(|tool| tool.name == *name || tool.name == openai_alias(name)) {
             return Err(problem("the contract has a tool of this name".to_owned()));
         }
@@ -116,7 +118,7 @@ impl CheckedTool {
 
     /// As an agent is shown it, under one of its names.
     #[must_use]
-    pub fn listed(&self, name: &str) -> Tool {
+    pub fn listed(&self, name: &str, format: ResultFormat) -> Tool {
         let read = self.tool.kind == Kind::Read;
         let mut meta = Map::new();
         let mut put = |key: &str, value: Value| drop(meta.insert(format!("synapsor.{key}"), value));
@@ -136,7 +138,11 @@ impl CheckedTool {
             description: self.tool.description.clone(),
             kind: self.tool.kind,
             input_schema: self.tool.input_schema.clone(),
-            output_schema: self.tool.output_schema.clone(),
+            output_schema: if read {
+                output::read(output::data_of(self.tool.output_schema.as_ref()), format)
+            } else {
+                output::proposal(&Value::Null, format)
+            },
             annotations: Annotations { read_only: read, destructive: false, idempotent: read, open_world: false },
             meta,
         }
@@ -161,6 +167,17 @@ impl CheckedTool {
         fits(schema, output).map_err(|problem| {
             Error::new(Code::ToolOutputInvalid).with("tool", &self.tool.name).with("problem", problem)
         })
+    }
+
+    /// Checks what is answered in the end: `data`, or its member `answer` if it is `wrapped`.
+    ///
+    /// # Errors
+    /// `TOOL_OUTPUT_INVALID`.
+    pub fn check_answered(&self, data: &Map<String, Value>, wrapped: bool) -> Result<()> {
+        match data.get("answer").filter(|_| wrapped) {
+            Some(answer) => self.check_output(answer),
+            None => self.check_output(&Value::Object(data.clone())),
+        }
     }
 
     /// Checks that it may use this capability.

@@ -45,7 +45,7 @@ pub(super) fn may_be_called(name: &str) -> bool {
 /// environment variable holds: neither the names of a source's addresses nor the addresses may be shown.
 #[must_use]
 pub fn boundary(contract: &Contract, variable: impl Fn(&str) -> Option<String>) -> Vec<BoundaryCheck> {
-    let tools = tools(contract, &ToolOptions { alias: AliasMode::Both });
+    let tools = tools(contract, &ToolOptions { alias: AliasMode::Both, ..ToolOptions::default() });
     let shown = serde_json::to_string(&tools).unwrap_or_default();
     let none_called = |words: &[&str]| {
         tools.iter().flat_map(|tool| [&tool.name, &tool.canonical_name]).all(|name| !ends_in(name, words))

@@ -225,11 +225,10 @@ pub fn error_envelope(error: &Error, format: ResultFormat, action: &str, kind: O
         Audience::Operator if retryable => SAFE_UNAVAILABLE.to_owned(),
         Audience::Operator => SAFE_INTERNAL.to_owned(),
     };
-    match format {
+    let wait = error.field("retry_after_seconds").and_then(|seconds| seconds.parse::<u64>().ok());
+    let (mut body, is_error) = match format {
         // Format 1 has no classes, and its clients match codes. A code alone names no table, column or credential.
-        ResultFormat::V1 => {
-            Envelope { body: json!({"ok": false, "code": error.code().as_str(), "error": message}), is_error: true }
-        }
+        ResultFormat::V1 => (json!({"ok": false, "code": error.code().as_str(), "error": message}), true),
         ResultFormat::V2 => {
             let body = json!({
                 "ok": false,
@@ -243,9 +242,14 @@ pub fn error_envelope(error: &Error, format: ResultFormat, action: &str, kind: O
                 "source_database_changed": false,
                 "_meta": {"canonical_capability": action},
             });
-            Envelope { body, is_error: false }
+            (body, false)
         }
+    };
+    let told = if is_error { body.as_object_mut() } else { body.get_mut("error").and_then(Value::as_object_mut) };
+    if let (Some(told), Some(wait)) = (told, wait) {
+        told.insert("retry_after_seconds".to_owned(), wait.into());
     }
+    Envelope { body, is_error }
 }
 
 fn sentence(message: &str) -> String {
@@ -291,12 +295,13 @@ fn class(error: &Error) -> (&'static str, bool) {
         C::RowNotUnique | C::MultiRowWriteBlocked => "MULTI_ROW_BLOCKED",
         // v1 counts a missing credential as passing: the operator may set it while the server runs.
         C::SourceCredentialMissing => "TEMPORARILY_UNAVAILABLE",
+        C::RateLimited => "RATE_LIMITED",
         _ if error.retryable() => "TEMPORARILY_UNAVAILABLE",
         // A missing trusted binding or context is here too. v1 calls it an invalid argument, which sends the model looking
         // for a tenant to supply: the one thing it must never do. It can do nothing about it, now or later.
         _ => "INTERNAL",
     };
-    (class, class == "TEMPORARILY_UNAVAILABLE")
+    (class, matches!(class, "TEMPORARILY_UNAVAILABLE" | "RATE_LIMITED"))
 }
 
 #[cfg(test)]

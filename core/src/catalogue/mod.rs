@@ -5,6 +5,7 @@ mod alias;
 mod application;
 mod boundary;
 mod envelope;
+mod output;
 mod tools;
 
 pub use alias::{AliasMode, openai_alias};
@@ -14,4 +15,5 @@ pub use boundary::{BoundaryCheck, boundary};
 pub use envelope::{
     Envelope, ProposalAnswer, ReadAnswer, ResultFormat, error_envelope, proposal_envelope, read_envelope,
 };
-pub use tools::{Annotations, Tool, ToolOptions, tools};
+pub use output::own_proposal_schema;
+pub use tools::{Annotations, Tool, ToolOptions, check_tool_digests, tools};

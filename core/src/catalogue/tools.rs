@@ -4,14 +4,19 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value, json};
 
 use super::alias::{AliasMode, aliases};
-use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode};
-use crate::primitives::{MAX_SAFE_INTEGER, Scalar, compare_decimals};
+use super::envelope::ResultFormat;
+use super::output;
+use crate::contract::{Argument, ArgumentType, Capability, Contract, Kind, Mode, PolicyHint};
+use crate::error::{Code, Error, Result};
+use crate::primitives::{Digest, MAX_SAFE_INTEGER, Scalar, compare_decimals, digest_of};
 
 /// How tools are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToolOptions {
     /// Under which names.
     pub alias: AliasMode,
+    /// In which format they answer; `None` is the contract's.
+    pub format: Option<ResultFormat>,
 }
 
 /// One tool, as `tools/list` of MCP shows it; it serialises to that shape.
@@ -33,9 +38,8 @@ pub struct Tool {
     pub kind: Kind,
     /// JSON Schema 2020-12 of the arguments; closed.
     pub input_schema: Value,
-    /// JSON Schema of what it answers, of a tool of the application's own that has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_schema: Option<Value>,
+    /// JSON Schema 2020-12 of what it answers, if it succeeds.
+    pub output_schema: Value,
     /// What a client may assume.
     pub annotations: Annotations,
     /// `_meta`: for clients and audits, not for the model.
@@ -49,7 +53,7 @@ pub struct Tool {
 pub struct Annotations {
     /// It changes nothing at all, not even the ledger's proposals.
     pub read_only: bool,
-    /// It destroys something: never.
+    /// What comes of it destroys something, once a person has approved it and it is applied.
     pub destructive: bool,
     /// Calling it again adds nothing.
     pub idempotent: bool,
@@ -58,7 +62,7 @@ pub struct Annotations {
 }
 
 impl Serialize for Annotations {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         json!({
             "readOnlyHint": self.read_only, "destructiveHint": self.destructive,
             "idempotentHint": self.idempotent, "openWorldHint": self.open_world,
@@ -76,24 +80,58 @@ pub fn tools(contract: &Contract, options: &ToolOptions) -> Vec<Tool> {
         .iter()
         .filter(|capability| contract.mode != Mode::ReadOnly || capability.kind == Kind::Read)
         .collect();
+    let format = options.format.unwrap_or_else(|| ResultFormat::from_number(contract.result_format));
     // Over all capabilities, so that a mode does not change a name.
     let aliases = aliases(contract.capabilities.iter().map(|capability| capability.name.as_str()));
     let mut out = Vec::with_capacity(offered.len() * 2);
     for capability in offered {
         if options.alias != AliasMode::Openai {
-            out.push(tool(contract, capability, &capability.name));
+            out.push(tool(contract, capability, &capability.name, format));
         }
         if options.alias != AliasMode::Canonical
             && let Some(alias) = aliases.get(capability.name.as_str())
         {
-            out.push(tool(contract, capability, alias));
+            out.push(tool(contract, capability, alias, format));
         }
     }
     out
 }
 
-fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
+impl Tool {
+    /// The digest of what a model is told of it: name, description and both schemas. It is what a contract pins.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let told = json!({
+            "name": self.name, "description": self.description, "inputSchema": self.input_schema,
+            "outputSchema": self.output_schema,
+        });
+        // A length beyond what canonical JSON can say is still this text and no other.
+        digest_of(&told).unwrap_or_else(|_| Digest::of(told.to_string().as_bytes()))
+    }
+}
+
+/// Checks that every tool is the one that was reviewed, where the contract says which one that was.
+///
+/// # Errors
+/// `TOOL_DEFINITION_CHANGED`.
+pub fn check_tool_digests(contract: &Contract) -> Result<()> {
+    for tool in tools(contract, &ToolOptions::default()) {
+        let capability = contract.capability(&tool.canonical_name);
+        if let Some(pinned) = capability.and_then(|capability| capability.exposure.tool_digest)
+            && pinned != tool.digest()
+        {
+            return Err(Error::new(Code::ToolDefinitionChanged)
+                .with("tool", &tool.name)
+                .with("found", tool.digest())
+                .with("pinned", pinned));
+        }
+    }
+    Ok(())
+}
+
+fn tool(contract: &Contract, capability: &Capability, name: &str, format: ResultFormat) -> Tool {
     let read = capability.kind == Kind::Read;
+    let destructive = capability.exposure.policy_hint == PolicyHint::Destructive;
     Tool {
         name: name.to_owned(),
         canonical_name: capability.name.clone(),
@@ -101,8 +139,8 @@ fn tool(contract: &Contract, capability: &Capability, name: &str) -> Tool {
         description: description(capability, name),
         kind: capability.kind,
         input_schema: input_schema(capability),
-        output_schema: None,
-        annotations: Annotations { read_only: read, destructive: false, idempotent: read, open_world: false },
+        output_schema: output::of_capability(capability, format),
+        annotations: Annotations { read_only: read, destructive, idempotent: read, open_world: false },
         meta: meta(contract, capability, name),
     }
 }
@@ -211,7 +249,7 @@ mod tests {
     const BILLING: &str = include_str!("../../../tests/vectors/contracts/billing.sqlite.json");
 
     fn listed(text: &str, alias: AliasMode) -> Vec<Tool> {
-        tools(&Contract::parse(text).unwrap().0, &ToolOptions { alias })
+        tools(&Contract::parse(text).unwrap().0, &ToolOptions { alias, ..ToolOptions::default() })
     }
 
     #[test]

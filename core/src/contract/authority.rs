@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::exposure::Exposure;
 use super::types::*;
 use crate::primitives::{Digest, Identifier, Scalar, digest_of};
 
 impl Contract {
     /// The digest of what this capability may do: SHA-256 over canonical JSON of its name, kind, source, target,
-    /// arguments' limits, columns, patch, bounds, transitions, guard, role and executor. The order in which the file
+    /// arguments' limits, columns, patch, bounds, transitions, guard, role, executor, and whom it is offered to as what. The order in which the file
     /// lists arguments or columns does not matter; descriptions and hints are not in it.
     #[must_use]
     pub fn authority_digest(&self, capability: &Capability) -> Digest {
@@ -21,7 +22,7 @@ impl Contract {
     fn authority(&self, capability: &Capability) -> Value {
         let source = self.sources.get(&capability.source);
         let target = &capability.target;
-        json!({
+        let mut authority = json!({
             "schema_version": "signoff.authority.v1",
             "name": capability.name,
             "kind": match capability.kind { Kind::Read => "read", Kind::Proposal => "proposal" },
@@ -55,7 +56,18 @@ impl Contract {
             },
             "required_role": capability.required_role,
             "executor": self.executor_authority(capability),
-        })
+        });
+        // Only what is said: a contract of v1 keeps its digests. What a tool was when it was reviewed is words for the model.
+        let exposure = Exposure { tool_digest: None, ..capability.exposure.clone() };
+        if let (true, Some(authority)) = (exposure != Exposure::of_kind(capability.kind), authority.as_object_mut()) {
+            let said = json!({
+                "scope": exposure.scope.as_str(),
+                "policy_hint": exposure.policy_hint.as_str(),
+                "roles": exposure.roles,
+            });
+            authority.insert("signoff".to_owned(), said);
+        }
+        authority
     }
 
     fn executor_authority(&self, capability: &Capability) -> Value {

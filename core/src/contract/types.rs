@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::auth::McpAuth;
+use super::exposure::{Exposure, RateLimit};
 use crate::primitives::{Digest, Identifier, Lifetime, Scalar};
 
 /// A validated contract.
@@ -33,6 +34,8 @@ pub struct Contract {
     pub approval_ttl: Lifetime,
     /// Whose tokens are believed over HTTP (`signoff.mcp.auth`).
     pub mcp_auth: Option<McpAuth>,
+    /// How often an agent may call (`signoff.mcp.rate_limit`).
+    pub rate_limit: RateLimit,
 }
 
 /// What the runtime does with proposals.
@@ -260,6 +263,8 @@ pub struct Capability {
     pub required_role: Option<String>,
     /// The name of its executor; `None` is the built-in `sql_update`.
     pub executor: Option<String>,
+    /// Who is offered it, and as what.
+    pub exposure: Exposure,
 }
 
 /// A table and the columns that guard it.

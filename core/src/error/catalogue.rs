@@ -138,6 +138,8 @@ catalogue! {
     SecretMaterialRejected = "SECRET_MATERIAL_REJECTED", Model, 422, Failed, once, "the value at {path} looks like a credential and is not recorded";
     ProposalActive = "PROPOSAL_ACTIVE", Model, 409, Failed, once, "another proposal for this object is still open", "decide or cancel it first: {proposal}";
 
+    RateLimited = "RATE_LIMITED", Model, 429, Failed, again, "too many calls of `{tool}` in a minute", "wait {retry_after_seconds} s before the next one; a call that is refused counts, too";
+
     // The trusted context and the source.
     ProposalDecided = "PROPOSAL_DECIDED", Model, 409, Failed, once, "`{proposal}` has been decided, and cannot be taken back";
     ResourceNotFound = "RESOURCE_NOT_FOUND", Model, 404, Failed, once, "there is no such resource";
@@ -159,6 +161,7 @@ catalogue! {
     HttpToolNameRequired = "HTTP_TOOL_NAME_REQUIRED", Model, 400, Failed, once, "params.name is the name of a tool";
     HttpResourceUriRequired = "HTTP_RESOURCE_URI_REQUIRED", Model, 400, Failed, once, "params.uri is the address of a resource";
     ToolInvalid = "TOOL_INVALID", Operator, 500, Refused, once, "`{tool}` cannot be a tool: {problem}", "a tool of the application's own has a name, a description, a JSON Schema of an object, and the capabilities it may use";
+    ToolDefinitionChanged = "TOOL_DEFINITION_CHANGED", Operator, 500, Refused, once, "`{tool}` is not the tool that was reviewed: its definition is {found}, and the contract pins {pinned}", "look at it with `signoff tools list --json`; if it is as it should be, write that digest to signoff.tool_digest of the capability";
     ToolArgumentsInvalid = "TOOL_ARGUMENTS_INVALID", Model, 400, Failed, once, "the arguments of `{tool}` do not fit its schema: {problem}";
     ToolOutputInvalid = "TOOL_OUTPUT_INVALID", Operator, 500, Failed, once, "what `{tool}` answered is not what it may answer: {problem}", "nothing was given to the model";
     ToolScopeExceeded = "TOOL_SCOPE_EXCEEDED", Operator, 403, Refused, once, "`{tool}` may not use capability `{capability}`", "name it in the tool's scope; a tool that reads proposes nothing";

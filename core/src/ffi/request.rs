@@ -208,6 +208,10 @@ impl NextEvents {
 pub struct ToolsRequest {
     /// Canonical names if left out.
     pub alias: AliasMode,
+    /// Who asks: what they are not offered is not listed.
+    pub context: Option<Context>,
+    /// The format of the envelope that their output schemas describe, 1 or 2; the contract's if left out.
+    pub format: Option<u8>,
 }
 
 /// A tool call, as an agent makes it.

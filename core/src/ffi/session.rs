@@ -95,7 +95,7 @@ impl Session {
                 let expect = expect.as_deref().map(str::parse).transpose()?;
                 value(&runtime.ledger().verify(expect, Box::new(|_, _| {})).await?.view())
             }
-            Request::Tools(wanted) => self.list_tools(wanted.alias)?,
+            Request::Tools(wanted) => self.list_tools(wanted)?,
             Request::RegisterTool(tool) => self.register_tool(tool)?,
             Request::CallTool(call) => self.call_tool(&call).await?,
             Request::FinishTool(finish) => self.finish_tool(finish).await?,

@@ -6,11 +6,10 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Value, json};
 
 use super::open::from_json;
-use super::request::{FinishTool, Outcome, ToolCall, caller};
+use super::request::{FinishTool, Outcome, ToolCall, ToolsRequest, caller};
 use super::session::{Session, unknown_tool};
 use crate::catalogue::{
     AliasMode, ApplicationTool, CheckedTool, Envelope, ResultFormat, Tool, ToolOptions, error_envelope, openai_alias,
-    tools,
 };
 use crate::contract::Kind;
 use crate::error::{Code, Error, Result};
@@ -22,16 +21,19 @@ use crate::runtime::Caller;
 const MAX_OUTPUT: usize = 1 << 20;
 
 impl Session {
-    pub(super) fn list_tools(&self, alias: AliasMode) -> Result<Value> {
-        let mut listed: Vec<Tool> = tools(self.runtime.need_contract()?, &ToolOptions { alias });
+    pub(super) fn list_tools(&self, wanted: ToolsRequest) -> Result<Value> {
+        let alias = wanted.alias;
+        let who = caller(wanted.context);
+        let format = self.format(wanted.format)?;
+        let mut listed: Vec<Tool> = self.runtime.tools(&ToolOptions { alias, format: Some(format) }, &who)?;
         let own = self.tools.read().unwrap_or_else(PoisonError::into_inner);
-        for (name, tool) in own.iter() {
+        for (name, tool) in own.iter().filter(|(_, tool)| self.is_offered(tool, &who)) {
             if alias != AliasMode::Openai {
-                listed.push(tool.listed(name));
+                listed.push(tool.listed(name, format));
             }
             let short = openai_alias(name);
             if alias != AliasMode::Canonical && (short != *name || alias == AliasMode::Openai) {
-                listed.push(tool.listed(&short));
+                listed.push(tool.listed(&short, format));
             }
         }
         let kinds = |tool: &Tool| {
@@ -59,9 +61,9 @@ impl Session {
 
     /// The envelope of a capability; of the application's own tool, what its function is to be run with.
     pub(super) async fn call_tool(&self, call: &ToolCall) -> Result<Value> {
-        let format = self.format(call)?;
+        let format = self.format(call.format)?;
         let who = caller(call.context.clone());
-        if let Some(tool) = self.tool(&call.tool) {
+        if let Some(tool) = self.tool(&call.tool).filter(|tool| self.is_offered(tool, &who)) {
             if let Some(refused) = self.runtime.refuse_oversized(&tool.tool().name, &call.arguments, &who, format).await
             {
                 return Ok(enveloped(&refused));
@@ -86,9 +88,10 @@ impl Session {
 
     pub(super) async fn finish_tool(&self, finish: FinishTool) -> Result<Value> {
         let call = finish.of;
-        let format = self.format(&call)?;
-        let tool = self.tool(&call.tool).ok_or_else(|| unknown_tool(&call.tool))?;
+        let format = self.format(call.format)?;
         let who = caller(call.context.clone());
+        let offered = self.tool(&call.tool).filter(|tool| self.is_offered(tool, &who));
+        let tool = offered.ok_or_else(|| unknown_tool(&call.tool))?;
         let ended =
             match finish.outcome {
                 Outcome::Output(text) => self.finish_read(&tool, &call, &text, &who, format).await,
@@ -129,9 +132,12 @@ impl Session {
         }
         let output: Value = from_json(output)?;
         tool.check_output(&output)?;
+        let wrapped = !output.is_object();
         let arguments = exact_arguments(tool, &call.arguments)?;
         let scope = tool.tool().scope.first().map(String::as_str);
         let answer = self.runtime.record_application_read(&tool.tool().name, scope, &arguments, output, who).await?;
+        // A secret was replaced, and its place may have had a form: what is answered fits the schema, or nothing is.
+        tool.check_answered(&answer.data, wrapped)?;
         Ok(crate::catalogue::read_envelope(&answer, format))
     }
 
@@ -157,8 +163,13 @@ impl Session {
         Ok(self.runtime.proposal_envelope(&record, format))
     }
 
-    fn format(&self, call: &ToolCall) -> Result<ResultFormat> {
-        match call.format {
+    /// A tool of the application's own is offered to those who are offered all that it may use.
+    fn is_offered(&self, tool: &CheckedTool, who: &Caller) -> bool {
+        tool.tool().scope.iter().all(|capability| self.runtime.is_offered(capability, who))
+    }
+
+    fn format(&self, format: Option<u8>) -> Result<ResultFormat> {
+        match format {
             Some(format @ (1 | 2)) => Ok(ResultFormat::from_number(format)),
             Some(_) => Err(Error::new(Code::Usage)
                 .with("problem", "an envelope has format 1 or 2")

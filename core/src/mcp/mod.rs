@@ -8,6 +8,7 @@ pub mod auth;
 mod door;
 #[cfg(feature = "mcp-http")]
 pub mod http;
+mod limits;
 mod lines;
 mod resources;
 mod status;

@@ -49,15 +49,32 @@ pub(super) async fn read(runtime: &Runtime, uri: &str, caller: &Caller) -> Resul
     }
 }
 
-/// A proposal of the caller's own, by its whole id.
+/// A proposal of the caller's own, by its whole id. Of anything else nothing is told but that there is no such thing: not
+/// that it is somebody's, not that it has another form, not that it cannot be read.
 pub(super) async fn own(runtime: &Runtime, id: &str, caller: &Caller) -> crate::Result<ProposalRecord> {
+    let found = look(runtime, id, caller).await;
+    found.map_err(|error| if error.retryable() { error } else { Code::ResourceNotFound.into() })
+}
+
+async fn look(runtime: &Runtime, id: &str, caller: &Caller) -> crate::Result<ProposalRecord> {
     let record = runtime.show(id).await?;
     let set = &record.change_set;
+    shown_to(runtime, &set.action, caller)?;
     let (tenant, principal, _) = runtime.identify(Some(&set.action), caller)?;
     if set.scope.tenant_id == tenant && set.principal.id == principal {
         return Ok(record);
     }
     Err(Code::ResourceNotFound.into())
+}
+
+/// What came of a tool that the caller is offered no more is not there, either.
+fn shown_to(runtime: &Runtime, capability: &str, caller: &Caller) -> crate::Result<()> {
+    let known = runtime.contract().and_then(|contract| contract.capability(capability));
+    if known.is_none_or(|capability| caller.is_offered(capability)) {
+        Ok(())
+    } else {
+        Err(Code::ResourceNotFound.into())
+    }
 }
 
 /// What a caller is told of its proposal.
@@ -95,6 +112,7 @@ fn receipts(record: &ProposalRecord) -> Value {
 async fn evidence(runtime: &Runtime, id: &str, caller: &Caller) -> crate::Result<Value> {
     let bundle = runtime.ledger().evidence(id).await?.ok_or(Code::ResourceNotFound)?;
     let said = |field: &str| bundle.document.get(field).and_then(Value::as_str).unwrap_or_default();
+    shown_to(runtime, said("capability"), caller)?;
     let (tenant, principal, _) = runtime.identify(Some(said("capability")), caller)?;
     if said("tenant_id") != tenant || said("principal") != principal {
         return Err(Code::ResourceNotFound.into());

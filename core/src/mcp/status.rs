@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use super::limits::Counted;
 use super::resources::{own, proposal};
-use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias};
+use crate::catalogue::{AliasMode, Envelope, ResultFormat, error_envelope, openai_alias, own_proposal_schema};
 use crate::error::{Code, Error};
 use crate::primitives::json as strict;
 use crate::runtime::{Caller, Runtime};
@@ -21,10 +22,18 @@ pub(super) enum Own {
 impl Own {
     const ALL: [Self; 2] = [Self::Status, Self::Withdraw];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Status => "signoff.proposal_status",
             Self::Withdraw => "signoff.withdraw_proposal",
+        }
+    }
+
+    /// As what a call counts.
+    pub fn counted(self) -> Counted {
+        match self {
+            Self::Status => Counted::Read,
+            Self::Withdraw => Counted::Proposal,
         }
     }
 
@@ -51,18 +60,18 @@ pub(super) fn tools(alias: AliasMode) -> Vec<Tool> {
             "required": ["proposal_id"],
             "additionalProperties": false,
         });
-        let Value::Object(schema) = schema else { continue };
+        let (Value::Object(schema), Value::Object(answer)) = (schema, own_proposal_schema()) else { continue };
         let read = own == Own::Status;
-        let annotations =
-            ToolAnnotations::from_raw(Some(own.name().to_owned()), Some(read), Some(false), Some(true), Some(false));
+        let annotations = ToolAnnotations::from_raw(None, Some(read), Some(false), Some(true), Some(false));
         let names = match alias {
             AliasMode::Canonical => vec![own.name().to_owned()],
             AliasMode::Openai => vec![openai_alias(own.name())],
             AliasMode::Both => vec![own.name().to_owned(), openai_alias(own.name())],
         };
-        let schema = Arc::new(schema);
+        let (schema, answer) = (Arc::new(schema), Arc::new(answer));
         for name in names {
             let tool = Tool::new(name, own.description(), Arc::<Map<String, Value>>::clone(&schema));
+            let tool = tool.with_raw_output_schema(Arc::clone(&answer));
             out.push(tool.with_title(own.name()).with_annotations(annotations.clone()));
         }
     }
@@ -78,12 +87,7 @@ pub(super) async fn call(
 ) -> Envelope {
     match answer(runtime, which, arguments, caller).await {
         Ok(body) => envelope(which, body),
-        Err(error) => {
-            // Somebody else's is as unknown as nobody's.
-            let hidden = matches!(error.code(), Code::ProposalNotFound | Code::ProposalPruned);
-            let error = if hidden { Code::ResourceNotFound.into() } else { error };
-            error_envelope(&error, format, which.name(), None)
-        }
+        Err(error) => error_envelope(&error, format, which.name(), None),
     }
 }
 

@@ -25,7 +25,7 @@ impl Runtime {
 
     fn bound(&self, capability: Option<&str>, caller: &Caller) -> Result<Bound> {
         let contract = self.need_contract()?;
-        if let (None, Caller::FromContract) = (capability, caller) {
+        if let (None, Caller::FromContract | Caller::Operator) = (capability, caller) {
             return Err(Error::new(Code::TrustedBindingMissing)
                 .with("context", "call")
                 .with("binding", "tenant and principal")

@@ -45,9 +45,11 @@ impl fmt::Debug for Environment {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Caller {
-    /// Tenant and principal come from the contract's provider.
+    /// Tenant and principal come from the contract's provider, which vouches for no role.
     #[default]
     FromContract,
+    /// The same for somebody at a terminal, who could change the contract as well: offered every capability.
+    Operator,
     /// The application authenticated the caller itself.
     Trusted {
         /// The tenant.
@@ -60,6 +62,16 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// Whether it is offered this capability: by the roles that somebody vouches for, and by no others.
+    #[must_use]
+    pub fn is_offered(&self, capability: &Capability) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::FromContract => capability.is_open_to(&[]),
+            Self::Trusted { roles, .. } => capability.is_open_to(roles),
+        }
+    }
+
     /// A caller that the application authenticated itself.
     #[must_use]
     pub fn trusted(tenant: impl Into<String>, principal: impl Into<String>) -> Self {

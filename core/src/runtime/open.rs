@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Environment, Runtime, executor_warnings, unverified_addresses};
+use crate::catalogue::check_tool_digests;
 use crate::contract::{Contract, Diagnostic, Severity};
 use crate::error::{Code, Error, Result};
 use crate::ledger::{LedgerOptions, SqliteLedger};
@@ -110,8 +111,9 @@ impl Opening {
     /// Opens both. Blocks for the time of a few reads of a file, and for as long as an older ledger takes to be upgraded.
     ///
     /// # Errors
-    /// `LEDGER_ENGINE_NOT_AVAILABLE` for the address of a database server, and those of [`SqliteLedger::open`].
+    /// `TOOL_DEFINITION_CHANGED` if a tool is not the one that the contract pins, `LEDGER_ENGINE_NOT_AVAILABLE` for the address of a database server, and those of [`SqliteLedger::open`].
     pub fn open(self) -> Result<Runtime> {
+        self.contract.as_ref().map_or(Ok(()), check_tool_digests)?;
         let path = self.ledger_path();
         if let Some(server) = SERVERS.into_iter().find(|scheme| path.starts_with(scheme)) {
             // The address is not said: it may hold a password.

@@ -118,7 +118,9 @@ impl Runtime {
     ) -> Result<(&Capability, Found)> {
         let contract = self.need_contract()?;
         let unknown = || Error::new(Code::CapabilityNotFound).with("capability", name);
-        let capability = contract.capability(name).ok_or_else(unknown)?;
+        // What is not offered is answered as what is not there.
+        let offered = contract.capability(name).filter(|capability| caller.is_offered(capability));
+        let capability = offered.ok_or_else(unknown)?;
         if capability.kind == Kind::Proposal && contract.mode == Mode::ReadOnly {
             return Err(Code::ProposalsDisabled.into());
         }

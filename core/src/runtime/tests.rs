@@ -51,10 +51,12 @@ fn contract() -> Contract {
         conflict_guard: Some(ConflictGuard::Column(ident("updated_at"))),
         required_role: Some("lead".into()),
         executor: None,
+        exposure: Exposure::of_kind(Kind::Proposal),
     };
     let mut read = waive.clone();
     read.name = "billing.inspect".into();
     read.kind = Kind::Read;
+    read.exposure = Exposure::of_kind(Kind::Read);
     read.patch.clear();
     read.args.pop();
     Contract {
@@ -90,6 +92,7 @@ fn contract() -> Contract {
         proposal_ttl: Lifetime::parse("7d").unwrap(),
         approval_ttl: Lifetime::parse("24h").unwrap(),
         mcp_auth: None,
+        rate_limit: RateLimit::default(),
     }
 }
 

@@ -48,6 +48,7 @@ fn object(info: &ObjectInfo) -> Value {
 /// What hangs on more than one key.
 fn rules(object: &str) -> Vec<(&'static str, Value)> {
     let is = |key: &str, word: &str| json!({ "properties": { key: { "const": word } }, "required": [key] });
+    let hint = |words: &[&str]| json!({ "signoff": { "properties": { "policy_hint": { "enum": words } } } });
     match object {
         "contract" => vec![(
             "allOf",
@@ -68,7 +69,11 @@ fn rules(object: &str) -> Vec<(&'static str, Value)> {
             "allOf",
             json!([{
                 "if": is("kind", "proposal"),
-                "then": { "required": ["patch", "allowed_columns", "conflict_guard"] },
+                "then": {
+                    "required": ["patch", "allowed_columns", "conflict_guard"],
+                    "properties": hint(&["write", "destructive"]),
+                },
+                "else": { "properties": hint(&["read"]) },
             }]),
         )],
         "target" => vec![(
@@ -87,6 +92,9 @@ fn rules(object: &str) -> Vec<(&'static str, Value)> {
         )],
         "patch value" => vec![("minProperties", json!(1)), ("maxProperties", json!(1))],
         "numeric bound" => vec![("minProperties", json!(1))],
+        "capability settings" => {
+            vec![("allOf", json!([{ "if": is("scope", "admin"), "then": { "required": ["roles"] } }]))]
+        }
         "argument" => vec![(
             "allOf",
             json!([{
@@ -108,6 +116,12 @@ fn shape(shape: &Shape) -> Value {
         Shape::Identifier => build::pattern(IDENTIFIER),
         Shape::ToolName => build::pattern(TOOL_NAME),
         Shape::Whole(most) => build::whole(1, (most < u64::MAX).then_some(most)),
+        Shape::WholeOrNull(most) => {
+            let mut schema = build::whole(1, Some(most));
+            with(&mut schema, "type", json!(["integer", "null"]));
+            schema
+        }
+        Shape::Digest => build::pattern("^sha256:[0-9a-f]{64}$"),
         Shape::OneOf(numbers) => json!({ "enum": numbers }),
         Shape::Words(theirs, extra) => words(theirs, extra),
         Shape::Number => json!({ "type": "number" }),
@@ -148,7 +162,9 @@ fn pointer(info: &ObjectInfo) -> String {
 fn default(need: Need, shape: &Shape) -> Option<Value> {
     let Need::Default(text) = need else { return None };
     match shape {
-        Shape::Flag | Shape::Whole(_) | Shape::UpTo(_) | Shape::OneOf(_) => serde_json::from_str(text).ok(),
+        Shape::Flag | Shape::Whole(_) | Shape::WholeOrNull(_) | Shape::UpTo(_) | Shape::OneOf(_) => {
+            serde_json::from_str(text).ok()
+        }
         Shape::Text | Shape::Words(..) | Shape::Lifetime if !text.contains(' ') => Some(Value::String(text.to_owned())),
         _ => None,
     }

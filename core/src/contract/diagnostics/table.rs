@@ -60,6 +60,8 @@ table! {
         => shop "/signoff" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": §true,"];
     INVALID_LIFETIME Error "a lifetime is a whole number with s, m, h or d, or never", "for example \"7d\""
         => shop "/signoff/approval_ttl" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"approval_ttl\": §\"soon\" },"];
+    INVALID_RATE_LIMIT Error "a rate limit is an object in mcp, and says whole numbers of calls in a minute, 1 to 1000000, or null for no limit"
+        => shop "/signoff/mcp/rate_limit/reads_per_minute" [r#""mode": "review","# => "\"mode\": \"review\",\n  \"signoff\": { \"mcp\": { \"rate_limit\": { \"reads_per_minute\": §0 } } },"];
 
     // Sources.
     SOURCES_REQUIRED Error "sources must be an object with at least one source"
@@ -245,6 +247,18 @@ table! {
         => shop "/capabilities/0/description" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"description\": §\"\","];
     INVALID_RETURNS_HINT Error "returns_hint must be a non-empty string"
         => shop "/capabilities/0/returns_hint" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"returns_hint\": §5,"];
+    INVALID_TOOL_SCOPE Error "scope must be user-space or admin"
+        => shop "/capabilities/0/signoff/scope" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": { \"scope\": §\"everything\" },"];
+    INVALID_POLICY_HINT Error "policy_hint must be read, write or destructive"
+        => shop "/capabilities/0/signoff/policy_hint" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": { \"policy_hint\": §\"harmless\" },"];
+    POLICY_HINT_CONTRADICTS_KIND Error "policy_hint contradicts kind: a read is read, and a proposal is write or destructive", "leave it out, or change kind"
+        => shop "/capabilities/0/signoff/policy_hint" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": { \"policy_hint\": §\"write\" },"];
+    INVALID_TOOL_ROLES Error "roles must be a non-empty array of different non-empty strings", "leave it out to offer the tool to everybody"
+        => shop "/capabilities/0/signoff/roles" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": { \"roles\": §[] },"];
+    ADMIN_TOOL_WITHOUT_ROLES Error "scope admin needs roles", "name the roles that are offered the tool"
+        => shop "/capabilities/0/signoff/roles" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": §{ \"scope\": \"admin\" },"];
+    INVALID_TOOL_DIGEST Error "tool_digest must be sha256: and 64 hex digits", "`signoff tools list --json` shows it"
+        => shop "/capabilities/0/signoff/tool_digest" [r#""kind": "read","# => "\"kind\": \"read\",\n      \"signoff\": { \"tool_digest\": §\"latest\" },"];
     UNKNOWN_SOURCE Error "source must be the name of a source"
         => shop "/capabilities/0/source" ["\"kind\": \"read\",\n      \"source\": \"shop\"" => "\"kind\": \"read\",\n      \"source\": §\"shoop\""];
     UNKNOWN_CONTEXT Error "context must be the name of one of contexts"

@@ -1,22 +1,8 @@
-//! `signoff.mcp`: what an agent's client has to show over HTTP.
+//! `signoff.mcp.auth`: what an agent's client has to show over HTTP.
 
 use super::Need::{Default, Optional, Required, When};
 use super::Shape::*;
 use super::{ObjectInfo, ours};
-
-/// `signoff.mcp`.
-pub(in crate::contract) static MCP_SETTINGS: ObjectInfo = ObjectInfo {
-    name: "mcp settings",
-    place: "/signoff/mcp",
-    meaning: "How agents are served over HTTP.",
-    closed: true,
-    keys: &[ours(
-        "auth",
-        Object(&MCP_AUTH),
-        Default("one bearer token from the environment"),
-        "Whose tokens are believed: JSON Web Tokens of one issuer.",
-    )],
-};
 
 /// `signoff.mcp.auth`.
 pub(in crate::contract) static MCP_AUTH: ObjectInfo = ObjectInfo {

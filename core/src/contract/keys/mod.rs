@@ -3,10 +3,12 @@
 
 mod auth;
 mod objects;
+mod settings;
 
 pub(super) use self::auth::*;
 pub use self::objects::OBJECTS;
 pub(super) use self::objects::*;
+pub(super) use self::settings::*;
 
 /// An object of the contract.
 #[derive(Debug)]
@@ -74,6 +76,10 @@ pub enum Shape {
     Whole(u64),
     /// A whole number from 0, and at most this.
     UpTo(u64),
+    /// A whole number from 1, and at most this; or null.
+    WholeOrNull(u64),
+    /// `sha256:` and 64 hex digits.
+    Digest,
     /// One of these numbers.
     OneOf(&'static [u64]),
     /// One of these words; the second list is ours.

@@ -2,7 +2,8 @@
 
 use super::Need::{Default, Inert, Optional, Required, When};
 use super::Shape::*;
-use super::{MCP_AUTH, MCP_SETTINGS, Names, ObjectInfo, key, ours};
+use super::settings::*;
+use super::{MCP_AUTH, Names, ObjectInfo, key, ours};
 
 const LONGEST_MS: u64 = 2_147_483_647;
 const ENGINES: (&[&str], &[&str]) = (&["postgres", "mysql"], &["sqlite"]);
@@ -12,8 +13,9 @@ pub static OBJECTS: &[&ObjectInfo] = &[
     &DOCUMENT,
     &STORAGE,
     &SETTINGS,
-    &MCP_SETTINGS,
+    &MCP,
     &MCP_AUTH,
+    &RATE_LIMIT,
     &SOURCE,
     &SOURCE_SETTINGS,
     &CONTEXT,
@@ -22,6 +24,7 @@ pub static OBJECTS: &[&ObjectInfo] = &[
     &EXECUTOR_SETTINGS,
     &AUTH,
     &CAPABILITY,
+    &CAPABILITY_SETTINGS,
     &TARGET,
     &ARGUMENT,
     &LOOKUP,
@@ -31,7 +34,6 @@ pub static OBJECTS: &[&ObjectInfo] = &[
     &CONFLICT_GUARD,
     &APPROVAL,
     &CLOUD,
-    &NO_SETTINGS,
 ];
 
 /// The document.
@@ -105,19 +107,6 @@ pub(in crate::contract) static STORAGE: ObjectInfo = ObjectInfo {
     )],
 };
 
-/// `signoff` of the document.
-pub(in crate::contract) static SETTINGS: ObjectInfo = ObjectInfo {
-    name: "settings",
-    place: "/signoff",
-    meaning: "Settings that v1 does not have.",
-    closed: true,
-    keys: &[
-        ours("proposal_ttl", Lifetime, Default("7d"), "How long a proposal waits for a decision."),
-        ours("approval_ttl", Lifetime, Default("24h"), "How long an approval holds until it is applied."),
-        ours("mcp", Object(&MCP_SETTINGS), Optional, "How agents are served over HTTP."),
-    ],
-};
-
 /// A source.
 pub(in crate::contract) static SOURCE: ObjectInfo = ObjectInfo {
     name: "source",
@@ -147,23 +136,6 @@ pub(in crate::contract) static SOURCE: ObjectInfo = ObjectInfo {
             "Read by v1 and never used. TLS is set in the address: `sslmode=verify-full&sslrootcert=FILE`.",
         ),
         ours("signoff", Object(&SOURCE_SETTINGS), Optional, "Settings that v1 does not have."),
-    ],
-};
-
-/// `signoff` of a source.
-pub(in crate::contract) static SOURCE_SETTINGS: ObjectInfo = ObjectInfo {
-    name: "source settings",
-    place: "/sources/NAME/signoff",
-    meaning: "What v1 does not have of a source.",
-    closed: true,
-    keys: &[
-        ours(
-            "create_receipts",
-            Flag,
-            Default("false"),
-            "Whether `apply` may create the receipts table. Else `signoff writeback migrate` does.",
-        ),
-        ours("receipts_schema", Identifier, Default("the search path's first"), "The schema of the receipts table."),
     ],
 };
 
@@ -245,36 +217,6 @@ pub(in crate::contract) static EXECUTOR: ObjectInfo = ObjectInfo {
         key("timeout_ms", Whole(LONGEST_MS), Default("5000"), "How long an answer may take."),
         key("command_env", EnvName, When("type is command_handler"), "The variable that holds the command line."),
         ours("signoff", Object(&EXECUTOR_SETTINGS), Optional, "Settings that v1 does not have."),
-    ],
-};
-
-/// `signoff` of an executor.
-pub(in crate::contract) static EXECUTOR_SETTINGS: ObjectInfo = ObjectInfo {
-    name: "executor settings",
-    place: "/executors/NAME/signoff",
-    meaning: "What v1 does not have of an executor that is not `sql_update`.",
-    closed: true,
-    keys: &[
-        ours(
-            "allow_private",
-            Flag,
-            Default("false"),
-            "True: the handler may be in a private, link-local or carrier's network, or be a name for this machine. https is asked for all the same.",
-        ),
-        ours(
-            "allow_unsigned",
-            Flag,
-            Default("false"),
-            "True: requests that leave this machine may go without a signature.",
-        ),
-        ours(
-            "dry_run",
-            Flag,
-            Default("false"),
-            "True: the handler honours `dry_run`, and a dry run asks it, too. v1's own helper ignores it and writes.",
-        ),
-        ours("audience", Text, Default("the address without its query"), "What `audience` in a request says."),
-        ours("env", Texts, Optional, "The names of further variables that a command gets."),
     ],
 };
 
@@ -362,7 +304,7 @@ pub(in crate::contract) static CAPABILITY: ObjectInfo = ObjectInfo {
         ),
         key("max_rows", Whole(u64::MAX), Inert, "A capability reads exactly one row."),
         key("single_tenant_dev_ack", Anything, Inert, "`target.single_tenant_dev` alone counts."),
-        ours("signoff", Object(&NO_SETTINGS), Optional, "Room for settings that v1 does not have; there are none yet."),
+        ours("signoff", Object(&CAPABILITY_SETTINGS), Optional, "Settings that v1 does not have."),
     ],
 };
 
@@ -515,13 +457,4 @@ pub(in crate::contract) static CLOUD: ObjectInfo = ObjectInfo {
         key("capabilities", Texts, Optional, "What this runner can do."),
         key("session", Free, Optional, "The session."),
     ],
-};
-
-/// A `signoff` object without settings.
-pub(in crate::contract) static NO_SETTINGS: ObjectInfo = ObjectInfo {
-    name: "no settings",
-    place: "/capabilities/N/signoff",
-    meaning: "Room for settings that v1 does not have.",
-    closed: true,
-    keys: &[],
 };

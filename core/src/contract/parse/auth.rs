@@ -13,10 +13,15 @@ pub(super) fn stands(root: &At<'_>) -> bool {
     root.get("signoff").and_then(|at| at.get("mcp")).and_then(|at| at.get("auth")).is_some()
 }
 
-pub(super) fn read(findings: &mut Findings<'_>, root: &At<'_>) -> Option<McpAuth> {
-    let mcp = root.get("signoff")?.get("mcp")?;
-    object(findings, &mcp, &keys::MCP_SETTINGS)?;
-    let auth = mcp.get("auth")?;
+/// The agent's door, `signoff.mcp`.
+pub(super) fn door<'n>(findings: &mut Findings<'_>, signoff: Option<&At<'n>>) -> Option<At<'n>> {
+    let mcp = signoff?.get("mcp")?;
+    object(findings, &mcp, &keys::MCP)?;
+    Some(mcp)
+}
+
+pub(super) fn read(findings: &mut Findings<'_>, mcp: Option<&At<'_>>) -> Option<McpAuth> {
+    let auth = mcp?.get("auth")?;
     object(findings, &auth, &keys::MCP_AUTH)?;
     settings(findings, &auth)
 }

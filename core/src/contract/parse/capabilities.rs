@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::executors::BUILT_IN;
 use super::reader::{At, Findings};
-use super::{Names, arguments, proposals};
+use super::{Names, arguments, exposure, proposals};
 use crate::contract::concealed::shown;
 use crate::contract::diagnostics::{self as d, DiagnosticInfo};
 use crate::contract::keys;
@@ -64,7 +64,6 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         return None;
     }
     findings.closed(at, &keys::CAPABILITY);
-    findings.signoff(at, &keys::NO_SETTINGS);
     let owned = |at: &At<'_>| at.text().map(str::to_owned);
     let name = findings.required(at, "name", &d::INVALID_CAPABILITY_NAME, |at| {
         at.node.as_str().filter(|name| is_name(name)).map(str::to_owned)
@@ -74,6 +73,7 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         "proposal" => Some(Kind::Proposal),
         _ => None,
     });
+    let exposure = exposure::read(findings, at, kind);
     let description = findings.optional(at, "description", &d::INVALID_CAPABILITY_DESCRIPTION, owned);
     let returns_hint = findings.optional(at, "returns_hint", &d::INVALID_RETURNS_HINT, owned);
     let source = source(findings, at, names);
@@ -122,6 +122,7 @@ fn capability(findings: &mut Findings<'_>, at: &At<'_>, names: &mut Names) -> Op
         conflict_guard: proposal.conflict_guard,
         required_role: proposal.required_role,
         executor: executor.filter(|_| kind == Some(Kind::Proposal)),
+        exposure: exposure?,
     })
 }
 

@@ -6,6 +6,7 @@ mod capabilities;
 mod cloud;
 mod contexts;
 mod executors;
+mod exposure;
 mod proposals;
 mod reader;
 mod sources;
@@ -87,8 +88,11 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
             _ => None,
         });
     let storage_path = storage(findings, root);
-    let (proposal_ttl, approval_ttl) = lifetimes(findings, root);
-    let mcp_auth = auth::read(findings, root);
+    let signoff = findings.signoff(root, &keys::SETTINGS);
+    let (proposal_ttl, approval_ttl) = lifetimes(findings, signoff.as_ref());
+    let mcp = auth::door(findings, signoff.as_ref());
+    let mcp_auth = auth::read(findings, mcp.as_ref());
+    let rate_limit = exposure::rate_limit(findings, mcp.as_ref());
     cloud::read(findings, root, mode);
 
     let mut names = Names {
@@ -118,6 +122,7 @@ fn document(findings: &mut Findings<'_>, root: &At<'_>) -> Option<Contract> {
         proposal_ttl,
         approval_ttl,
         mcp_auth,
+        rate_limit,
     })
 }
 
@@ -131,11 +136,10 @@ fn storage(findings: &mut Findings<'_>, root: &At<'_>) -> Option<String> {
     findings.optional(&storage, "sqlite_path", &d::INVALID_SQLITE_PATH, |at| at.text().map(str::to_owned))
 }
 
-fn lifetimes(findings: &mut Findings<'_>, root: &At<'_>) -> (Lifetime, Lifetime) {
-    let signoff = findings.signoff(root, &keys::SETTINGS);
+fn lifetimes(findings: &mut Findings<'_>, signoff: Option<&At<'_>>) -> (Lifetime, Lifetime) {
     let mut lifetime = |key, default| {
         let read = |at: &At<'_>| at.node.as_str().and_then(Lifetime::parse);
-        let given = signoff.as_ref().and_then(|signoff| findings.optional(signoff, key, &d::INVALID_LIFETIME, read));
+        let given = signoff.and_then(|signoff| findings.optional(signoff, key, &d::INVALID_LIFETIME, read));
         given.unwrap_or(Lifetime::For(Duration::from_secs(default)))
     };
     (lifetime("proposal_ttl", 7 * DAY), lifetime("approval_ttl", DAY))

@@ -58,6 +58,10 @@ impl<'n> At<'n> {
         self.node.as_object().is_some()
     }
 
+    pub fn is_null(&self) -> bool {
+        matches!(self.node.value, NodeValue::Null)
+    }
+
     /// The text, if it is a string with something in it.
     pub fn text(&self) -> Option<&'n str> {
         // A byte order mark is white space to JavaScript, and so to v1.

@@ -199,6 +199,11 @@ fn authority_moves_with_what_may_happen_and_with_nothing_else() {
         ),
     ]);
     assert_eq!(digest(&words), base);
+    let pinned =
+        json!({"scope": "user-space", "policy_hint": "write", "tool_digest": format!("sha256:{}", "0".repeat(64))});
+    assert_eq!(digest(&edited(&[("/capabilities/2/signoff", pinned)])), base, "what holds anyway, and words");
+    let roles = |roles: Value| digest(&edited(&[("/capabilities/2/signoff", json!({ "roles": roles }))]));
+    assert_eq!(roles(json!(["a", "b"])), roles(json!(["b", "a"])));
     let powers: Vec<(&str, Value)> = vec![
         ("/capabilities/2/args/amount_cents/maximum", json!(10_001)),
         ("/capabilities/2/args/reason/max_length", json!(501)),
@@ -214,6 +219,10 @@ fn authority_moves_with_what_may_happen_and_with_nothing_else() {
         ("/capabilities/2/conflict_guard", json!({"weak_guard_ack": true})),
         ("/capabilities/2/approval/required_role", json!("clerk")),
         ("/capabilities/2/executor", json!("sql_update")),
+        ("/capabilities/2/signoff", json!({"roles": ["clerk"]})),
+        ("/capabilities/2/signoff", json!({"roles": ["clerk", "lead"]})),
+        ("/capabilities/2/signoff", json!({"roles": ["clerk"], "scope": "admin"})),
+        ("/capabilities/2/signoff", json!({"policy_hint": "destructive"})),
         ("/capabilities/2/transition_guards", json!({"credit_reason": {"allowed": {"x": ["y"]}}})),
         ("/executors/billing_app_handler/url_env", json!("OTHER_URL")),
         ("/executors/billing_app_handler/signing_secret_env", json!("SECRET")),
