@@ -411,7 +411,7 @@ fn notes(options: &ClientOptions, transport: ClientTransport, environment: &[Str
 }
 
 fn sdk(contract: &Contract, options: &ClientOptions, start_server: StartServer, notes: Vec<String>) -> Sdk {
-    let listed = tools(contract, &ToolOptions { alias: options.alias_mode() });
+    let listed = tools(contract, &ToolOptions { alias: options.alias_mode(), ..ToolOptions::default() });
     let tool_names = listed.into_iter().map(|tool| (tool.canonical_name, tool.name)).collect();
     let (url, variable) = (options.url(), &options.auth_token_env);
     let python = format!(
