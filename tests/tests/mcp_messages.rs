@@ -243,3 +243,16 @@ async fn whatever_comes_first() {
         }
     }
 }
+
+/// A client that asked what the server is, and did not wait for the answer, says so; it goes on.
+#[tokio::test]
+async fn a_notification_before_the_first_request_ends_nothing() {
+    let workspace = Workspace::with_invoices(1);
+    let mut line = Line::begun(door(&runtime(&workspace)), true).await;
+    line.say(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0}}"#).await;
+    line.say(br#"{"jsonrpc":"2.0","id":"x","result":{}}"#).await;
+    let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": meta() } });
+    line.say(ask.to_string().as_bytes()).await;
+    assert!(line.hear("tools/list").await["result"]["tools"].is_array());
+    line.end().await.expect("a session that was served");
+}
