@@ -38,9 +38,11 @@ pub fn run() {
             theirs.boot.as_secs_f64() / ours.boot.as_secs_f64(),
             "; goal ≤ 30 ms",
         );
-        for (what, ours, theirs) in
-            [("a read", &ours.read, &theirs.read), ("a proposal", &ours.proposal, &theirs.proposal)]
-        {
+        for (what, ours, theirs) in [
+            ("the list of tools", &ours.list, &theirs.list),
+            ("a read", &ours.read, &theirs.read),
+            ("a proposal", &ours.proposal, &theirs.proposal),
+        ] {
             row(
                 &format!("{what}, calls a second, one after the other"),
                 format!("{:.0}", ours.rate),
@@ -89,8 +91,19 @@ fn server() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("mcp/bench/server.mjs")
 }
 
+/// A workspace whose door does not count calls.
+fn unlimited(invoices: u32) -> Workspace {
+    let workspace = Workspace::with_invoices(invoices);
+    let mut contract: Value = serde_json::from_str(&workspace.contract()).unwrap();
+    contract["signoff"] =
+        json!({ "mcp": { "rate_limit": { "proposals_per_minute": null, "reads_per_minute": null } } });
+    workspace.write_contract(&contract.to_string());
+    workspace
+}
+
 struct Measured {
     boot: Duration,
+    list: Cost,
     read: Cost,
     proposal: Cost,
     /// Kibibytes.
@@ -106,7 +119,7 @@ struct Cost {
 fn measure(node: Option<&Path>, http: bool) -> Measured {
     let mut boots: Vec<Duration> = (0..BOOTS)
         .map(|_| {
-            let workspace = Workspace::with_invoices(1);
+            let workspace = unlimited(1);
             let begun = Instant::now();
             let client = Client::start(&workspace, node, http);
             let took = begun.elapsed();
@@ -115,13 +128,15 @@ fn measure(node: Option<&Path>, http: bool) -> Measured {
         })
         .collect();
     boots.sort();
-    let workspace = Workspace::with_invoices(PROPOSALS + WARM);
+    let workspace = unlimited(PROPOSALS + WARM);
     let mut client = Client::start(&workspace, node, http);
     let (inspect, propose) = match node {
         None => ("billing.inspect_invoice", "billing.propose_late_fee_waiver"),
         Some(_) => ("inspect_invoice", "propose_late_fee_waiver"),
     };
     let rest = client.memory();
+    client.lists(WARM);
+    let list = client.lists(READS);
     let reads = |client: &mut Client, count| {
         client.cost(count, |at| (inspect, json!({ "invoice_id": format!("INV-{}", at % PROPOSALS + 1) })))
     };
@@ -135,7 +150,7 @@ fn measure(node: Option<&Path>, http: bool) -> Measured {
     };
     proposals(&mut client, 0, WARM.min(200));
     let proposal = proposals(&mut client, WARM.min(200), PROPOSALS);
-    Measured { boot: boots[BOOTS / 2], read, proposal, rest, after }
+    Measured { boot: boots[BOOTS / 2], list, read, proposal, rest, after }
 }
 
 struct Client {
@@ -210,12 +225,27 @@ impl Client {
         serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&answer)))
     }
 
+    /// Calls of a tool.
     fn cost(&mut self, count: u32, call: impl Fn(u32) -> (&'static str, Value)) -> Cost {
+        self.asked(count, |client, at| {
+            let (name, arguments) = call(at);
+            let answer = client.ask("tools/call", &json!({ "name": name, "arguments": arguments }));
+            assert_eq!(answer["result"]["structuredContent"]["ok"], true, "{answer}");
+        })
+    }
+
+    /// What the protocol costs by itself: nothing is read or recorded.
+    fn lists(&mut self, count: u32) -> Cost {
+        self.asked(count, |client, _| {
+            let answer = client.ask("tools/list", &json!({}));
+            assert!(answer["result"]["tools"].is_array(), "{answer}");
+        })
+    }
+
+    fn asked(&mut self, count: u32, mut ask: impl FnMut(&mut Self, u32)) -> Cost {
         let (begun, before) = (Instant::now(), self.cpu());
         for at in 0..count {
-            let (name, arguments) = call(at);
-            let answer = self.ask("tools/call", &json!({ "name": name, "arguments": arguments }));
-            assert_eq!(answer["result"]["structuredContent"]["ok"], true, "{answer}");
+            ask(self, at);
         }
         let cpu = (self.cpu() - before) / f64::from(count);
         Cost { rate: f64::from(count) / begun.elapsed().as_secs_f64(), cpu }
