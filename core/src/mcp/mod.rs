@@ -13,6 +13,7 @@ mod limits;
 mod lines;
 mod resources;
 mod status;
+mod streams;
 
 pub use door::{Door, DoorOptions};
 pub use lines::{Lines, MAX_MESSAGE};
@@ -26,7 +27,8 @@ use crate::error::{Code, Error, Result};
 /// # Errors
 /// `MCP_TRANSPORT_FAILED` if the client breaks the protocol before it began, or a task of ours dies.
 pub async fn serve_stdio(door: Door) -> Result<()> {
-    serve(door, tokio::io::stdin(), tokio::io::stdout()).await
+    let (input, output) = streams::standard();
+    serve(door, input, output).await
 }
 
 /// The same on any pair of streams: one JSON-RPC message a line.
