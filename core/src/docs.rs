@@ -12,6 +12,9 @@ pub mod diagnostics {}
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
 
+#[doc = include_str!("../docs/mcp.md")]
+pub mod mcp {}
+
 #[doc = include_str!("../docs/mcp-auth.md")]
 pub mod mcp_auth {}
 
