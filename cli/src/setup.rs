@@ -55,12 +55,24 @@ pub fn warn_unverified(contract: &Contract, environment: &Environment, output: &
 
 /// Opens what a command needs.
 pub fn runtime(global: &Global, need: Need, ledger: Ledger, output: &mut Output) -> Result<Runtime> {
-    let contract = match config_path(global)? {
+    runtime_of(global, need, ledger, output, |_| {})
+}
+
+/// The same with a contract that flags have changed.
+pub fn runtime_of(
+    global: &Global,
+    need: Need,
+    ledger: Ledger,
+    output: &mut Output,
+    change: impl FnOnce(&mut Contract),
+) -> Result<Runtime> {
+    let mut contract = match config_path(global)? {
         Some(path) => Some(load_contract(&path)?.0),
         None if need == Need::Contract => return Err(no_config()),
         None => None,
     };
-    if let Some(contract) = &contract {
+    if let Some(contract) = &mut contract {
+        change(contract);
         warn_unverified(contract, &Environment::system(), output);
     }
     let mut opening = Opening::new(contract);

@@ -236,3 +236,21 @@ fn hostile_rows_stay_data() {
     assert!(listed["proposals"].as_array().unwrap().iter().all(|proposal| proposal["state"] == "pending_review"));
     assert_eq!(effects(), before);
 }
+
+/// Flags of Runner v1 that stand in front of the contract.
+#[test]
+fn read_only_and_the_format_are_the_operators_word() {
+    let workspace = Workspace::with_invoices(1);
+    let mut client =
+        Client::start(&workspace, "agent", &["--read-only", "--result-format", "v1", "--allow-concurrent-store"]);
+    let listed = client.ask("tools/list", json!({}));
+    let names: Vec<&str> =
+        listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["billing.inspect_invoice"]);
+    let refused =
+        client.call("billing.propose_late_fee_waiver", json!({ "invoice_id": "INV-1", "reason": "goodwill" }));
+    assert_eq!(refused["isError"], true);
+    let read = client.call("billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
+    assert!(read["structuredContent"].get("business_object").is_some(), "the first format: {read}");
+    client.end();
+}

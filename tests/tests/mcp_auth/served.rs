@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use signoff_tests::Workspace;
-use signoff_tests::wire::{Reply, Served, hello, rpc};
+use signoff_tests::wire::{Reply, Served, TOKEN, hello, rpc};
 
 use super::house::*;
 
@@ -30,7 +30,7 @@ impl Door {
             }
         }
         workspace.write_contract(&contract.to_string());
-        let served = Served::start(&workspace, &[]);
+        let served = Served::start(&workspace, &["--metrics-token-env", "SIGNOFF_RUNNER_HTTP_TOKEN"]);
         Self { workspace, served, issuer }
     }
 
@@ -141,6 +141,18 @@ fn a_tool_that_a_role_does_not_have_is_no_tool() {
     let refused = door.call(&clerk, None, hidden, waiver.clone());
     let unknown = door.call(&clerk, None, "billing.propose_late_fee_waivex", waiver);
     assert_eq!(refused.to_string(), unknown.to_string().replace("waivex", "waiver"));
+}
+
+/// What is counted tells of tools that a caller is not offered, and of other tenants' calls.
+#[test]
+fn what_is_counted_is_not_for_callers() {
+    let door = Door::new();
+    let alice = format!("Bearer {}", door.token(json!({})));
+    let metrics = |authorization: &str| door.served.ask("GET", "/metrics", &[("authorization", authorization)], b"");
+    assert_eq!(metrics(&alice).status, 401);
+    assert!(metrics(&format!("Bearer {TOKEN}")).body.contains("signoff_mcp_sessions"));
+    let served = Served::start(&door.workspace, &[]);
+    assert_eq!(served.ask("GET", "/metrics", &[("authorization", &alice)], b"").status, 404, "nobody was named");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Many clients, slow ones, and the end.
 
 use std::io::{BufReader, Write as _};
+use std::time::Duration;
 
 use serde_json::json;
+use signoff::mcp::auth::Gate;
+use signoff::mcp::http::{Behind, Front, FrontOptions, Listener, ListenerOptions};
 use signoff_tests::wire::{self, Served, TOKEN, rpc};
-use signoff_tests::{Workspace, rounds};
+use signoff_tests::{Workspace, library, rounds};
 
 /// A thousand connections that say nothing, hundreds that stopped in the middle of a head or of a body: everybody else is
 /// served as before.
@@ -35,6 +38,44 @@ fn idle_and_slow_clients_do_not_stop_service() {
     }
     drop((idle, half_a_head, half_a_body));
     served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
+}
+
+/// A server with nothing behind it.
+#[derive(Clone)]
+struct Nobody;
+
+impl rmcp::ServerHandler for Nobody {}
+impl Behind for Nobody {}
+
+/// Whoever asks and asks and reads nothing does not keep its place, nor what is to be said to it.
+#[test]
+fn who_does_not_read_is_let_go() {
+    use std::io::ErrorKind;
+
+    library::block(async {
+        let mut options = ListenerOptions::default();
+        options.idle = Duration::from_millis(300);
+        let listener = Listener::bind("127.0.0.1:0", options).await.unwrap();
+        let address = listener.address().unwrap();
+        let front = Front::new(Nobody, Gate::open(), FrontOptions::default());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(listener.serve(front.unwrap(), async { drop(stopped.await) }));
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let many = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
+            // Until everything on the way is full, and then until it is ended.
+            loop {
+                match socket.write_all(many.as_bytes()) {
+                    Ok(()) => {}
+                    Err(error) => return error.kind(),
+                }
+            }
+        });
+        let ended = ended.await.unwrap();
+        assert!(matches!(ended, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{ended:?}");
+        stop.send(()).unwrap();
+        serving.await.unwrap();
+    });
 }
 
 /// Sixteen connections that are kept, all at once: each answer belongs to its own request.

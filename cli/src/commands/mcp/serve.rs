@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use signoff::catalogue::AliasMode;
+use signoff::contract::{Contract, Mode};
 use signoff::mcp::auth::{Gate, GateOptions};
 use signoff::mcp::http::{Front, FrontOptions, Listener, ListenerOptions};
 use signoff::mcp::{Door, DoorOptions, serve_stdio};
@@ -13,7 +14,7 @@ use signoff::{Code, Error, Result, Runtime};
 use crate::args::Global;
 use crate::output::Output;
 use crate::service::told_to_stop;
-use crate::setup::{Ledger, Need, runtime};
+use crate::setup::{Ledger, Need, runtime_of};
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -47,6 +48,15 @@ pub struct Listen {
     /// Leave out the status and the withdrawal of the caller's own proposals
     #[arg(long)]
     pub contract_tools_only: bool,
+    /// Offer only what reads: proposal tools do not exist, whatever the contract's mode is
+    #[arg(long)]
+    pub read_only: bool,
+    /// The envelope of answers, in place of the contract's `result_format`
+    #[arg(long, value_name = "v1|v2", value_parser = result_format)]
+    pub result_format: Option<u8>,
+    /// Accepted for scripts of Runner v1: any number of processes may share a ledger, and nothing but `cloud` is not local
+    #[arg(long, hide = true, visible_alias = "local")]
+    pub allow_concurrent_store: bool,
     /// Over HTTP: the address to bind
     #[arg(long, default_value = "127.0.0.1", help_heading = "HTTP")]
     pub host: String,
@@ -59,6 +69,9 @@ pub struct Listen {
     /// The variable of a second token, valid beside the first while clients change over
     #[arg(long, value_name = "NAME", help_heading = "HTTP")]
     pub auth_next_token_env: Option<String>,
+    /// The variable of a token for /metrics, where callers bring tokens of an issuer: theirs do not open it
+    #[arg(long, value_name = "NAME", help_heading = "HTTP")]
+    pub metrics_token_env: Option<String>,
     /// Serve without authentication; on loopback only
     #[arg(long, help_heading = "HTTP")]
     pub dev_no_auth: bool,
@@ -97,7 +110,7 @@ impl From<Alias> for AliasMode {
 }
 
 pub async fn run(global: &Global, transport: Transport, listen: &Listen, output: &mut Output) -> Result<u8> {
-    let runtime = runtime(global, Need::Contract, Ledger::Create, output)?;
+    let runtime = runtime_of(global, Need::Contract, Ledger::Create, output, |contract| listen.change(contract))?;
     let door = Door::new(runtime.clone(), listen.door())?;
     if transport == Transport::Stdio {
         warn_unbound(&runtime, output);
@@ -112,7 +125,9 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
     if gate.metadata().is_none() {
         warn_unbound(&runtime, output);
     }
-    let front = Front::new(door, gate, listen.front(bridge))?;
+    let mut options = listen.front(bridge);
+    options.metrics = listen.metrics_token_env.as_deref().map(|name| Gate::bearer(&runtime, name)).transpose()?;
+    let front = Front::new(door, gate, options)?;
     let mut options = ListenerOptions::default();
     options.tls = listen.tls_cert.clone().zip(listen.tls_key.clone());
     let scheme = if options.tls.is_some() { "https" } else { "http" };
@@ -129,6 +144,13 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
 }
 
 impl Listen {
+    fn change(&self, contract: &mut Contract) {
+        if self.read_only {
+            contract.mode = Mode::ReadOnly;
+        }
+        contract.result_format = self.result_format.unwrap_or(contract.result_format);
+    }
+
     fn door(&self) -> DoorOptions {
         let mut options = DoorOptions::default();
         options.alias = if self.openai_tool_aliases { AliasMode::Openai } else { self.alias_mode.into() };
@@ -156,6 +178,14 @@ impl Listen {
         options.hosts.extend(known_as.map(str::to_owned));
         options.origins.clone_from(&self.cors_origin);
         options
+    }
+}
+
+fn result_format(text: &str) -> std::result::Result<u8, &'static str> {
+    match text {
+        "v1" | "1" => Ok(1),
+        "v2" | "2" => Ok(2),
+        _ => Err("it is v1 or v2"),
     }
 }
 

@@ -153,6 +153,14 @@ impl Gate {
         }
     }
 
+    /// One bearer token, of a variable that has to be set.
+    ///
+    /// # Errors
+    /// `HTTP_AUTH_TOKEN_MISSING`, `SECRET_UNUSABLE`.
+    pub fn bearer(runtime: &Runtime, token_env: &str) -> Result<Self> {
+        Ok(Self(Arc::new(Kind::Bearer(Bearer::new(runtime.environment(), token_env, None)?))))
+    }
+
     /// The document at `/.well-known/oauth-protected-resource` (RFC 9728), if the contract names an issuer.
     #[must_use]
     pub fn metadata(&self) -> Option<Value> {

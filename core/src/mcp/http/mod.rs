@@ -66,6 +66,9 @@ pub struct FrontOptions {
     pub sessions: SessionLimits,
     /// Speak plain JSON-RPC, without a handshake, for clients that do not know MCP.
     pub bridge: bool,
+    /// Who may read `/metrics` where callers bring tokens of an issuer: they count everybody's calls. Without it nobody may
+    /// there; where all callers share one token, that one is enough.
+    pub metrics: Option<Gate>,
     /// Let the handler send requests and notifications of its own, over event streams. The agent's door never does.
     pub streams: bool,
 }
@@ -80,6 +83,7 @@ impl Default for FrontOptions {
             body_timeout: Duration::from_secs(30),
             sessions: SessionLimits::default(),
             bridge: false,
+            metrics: None,
             streams: false,
         }
     }
@@ -210,17 +214,29 @@ impl<S: Behind> Front<S> {
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 json(status, &serde_json::json!({ "ok": ready }))
             }
-            // What is counted names tools: for those who may call them.
-            "/metrics" => match self.admit(&request.into_parts().0).await {
-                Ok(_) => answer::text(inner.counts.shown(inner.sessions.open()) + &inner.handler.metrics()),
-                Err(refused) => self.unknown_caller(refused),
-            },
+            "/metrics" => self.metrics(request.into_parts().0).await,
             _ if known => inner
                 .gate
                 .as_ref()
                 .and_then(Gate::metadata)
                 .map_or_else(answer::not_found, |found| json(StatusCode::OK, &found)),
             _ => answer::not_found(),
+        }
+    }
+
+    /// What is counted names tools and tells when others are at work: for the operator, and not for one caller of many.
+    async fn metrics(&self, parts: Parts) -> Answer {
+        let inner = &self.inner;
+        let admitted = match &inner.options.metrics {
+            Some(gate) => gate.admit(&parts.headers, parts.uri.query()).await,
+            None => self.admit(&parts).await,
+        };
+        match admitted {
+            Ok(Admitted::Contract) => {
+                answer::text(inner.counts.shown(inner.sessions.open()) + &inner.handler.metrics())
+            }
+            Ok(Admitted::Claims(_)) => answer::not_found(),
+            Err(refused) => self.unknown_caller(refused),
         }
     }
 

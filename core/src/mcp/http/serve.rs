@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Behind, Front};
@@ -27,7 +28,8 @@ pub struct ListenerOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Connections at a time; those beyond wait.
     pub connections: usize,
-    /// A connection that sends no whole head of a request for so long is closed: the first one, or the next.
+    /// A connection that sends no whole head of a request for so long is closed, the first one or the next; so is one that
+    /// reads nothing of an answer.
     pub idle: Duration,
     /// When it is told to stop, requests that were begun have so long.
     pub grace: Duration,
@@ -129,11 +131,14 @@ async fn connection<S: Behind>(
         let front = front.clone();
         async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
     });
+    // Whoever does not read would hold its place for ever.
+    let mut socket = TimeoutStream::new(socket);
+    socket.set_write_timeout(Some(idle));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Box::pin(socket)), service);
     // A client that broke off is its own affair.
     let _ = watch.watch(serving).await;
 }
