@@ -27,7 +27,7 @@ from support.billing import READ, WAIVE, Billing, waiver
 from support.mounted import HELLO, LIST, VERSION, Mounted, Scope, message, tool, user, who_calls
 
 TESTS = Path(__file__).parent
-TOKEN = "a token that only the agent has"
+TOKEN = "a-token-that-only-the-agent-has"
 LARGE = 9007199254740993
 READS = tool(READ, invoice_id="INV-1")
 
@@ -58,10 +58,9 @@ def code(answer: httpx.Response) -> tuple[int, Any]:
     return answer.status_code, said.get("code") or said["error"].get("data", {}).get("code")
 
 
-def below(prefix: str, root_path: str = "") -> Callable[[Any], FastAPI]:
+def below(prefix: str) -> Callable[[Any], FastAPI]:
     def mount(app: Any) -> FastAPI:
-        outer = FastAPI(root_path=root_path)
-        outer.get("/own")(lambda: "the application's own")
+        outer = FastAPI()
         outer.mount(prefix, app)
         return outer
 
@@ -72,13 +71,23 @@ def twice(app: Any) -> FastAPI:
     return below("/one")(below("/two")(app))
 
 
+def cut(app: Any) -> Any:
+    """What a proxy has cut off stands in `root_path`, and not in the path."""
+    outer = below("/agents")(app)
+
+    async def served(scope: Scope, receive: Any, send: Any) -> None:
+        await outer(scope | {"root_path": "/api"}, receive, send)
+
+    return served
+
+
 @pytest.mark.parametrize(
     ("around", "at"),
     [
         (lambda app: app, ""),
         (below(""), ""),
         (below("/agents"), "/agents"),
-        (below("/agents", root_path="/api"), "/agents"),
+        (cut, "/agents"),
         (twice, "/one/two"),
     ],
     ids=["bare", "at the root", "below a prefix", "behind a proxy that cuts", "below two"],
@@ -111,7 +120,7 @@ def test_the_server_begins_and_ends_with_it(so: signoff.Signoff) -> None:
 
 def test_the_contracts_own_token(so: signoff.Signoff) -> None:
     with Mounted(signoff.mcp.asgi(so)) as mounted:
-        for headers in ({}, user(), {"authorization": "Bearer another one, as long"}):
+        for headers in ({}, user(), {"authorization": "Bearer another-one-that-is-as-long"}):
             answer = mounted.post(READS, headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         own = mounted.post(READS, {"authorization": f"Bearer {TOKEN}", **user("eve", "globex")}).json()
@@ -161,7 +170,7 @@ ODD = [
 
 @pytest.mark.parametrize(("name", "value", "status"), ODD)
 def test_odd_headers_are_their_senders_mistake(mounted: Mounted, name: bytes, value: bytes, status: int) -> None:
-    head = b"POST /mcp HTTP/1.1\r\nhost: localhost\r\nx-user: alice@acme\r\ncontent-type: application/json\r\n"
+    head = b"POST /mcp HTTP/1.1\r\nconnection: close\r\nhost: localhost\r\nx-user: alice@acme\r\ncontent-type: application/json\r\n"
     body = LIST.encode()
     said = mounted.raw(head + name + b": " + value + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     assert said.startswith(b"HTTP/1.1 %d " % status), said[:300]
@@ -169,7 +178,7 @@ def test_odd_headers_are_their_senders_mistake(mounted: Mounted, name: bytes, va
 
 @pytest.mark.parametrize("host", [b"evil.example", b"localhost.evil.example", b"caf\xe9", b"a b", b""])
 def test_other_hosts(mounted: Mounted, host: bytes) -> None:
-    said = mounted.raw(b"GET /healthz HTTP/1.1\r\nhost: " + host + b"\r\n\r\n")
+    said = mounted.raw(b"GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: " + host + b"\r\n\r\n")
     assert said.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 ")), said[:300]
 
 
@@ -227,8 +236,8 @@ def test_what_context_raises_is_the_applications(so: signoff.Signoff) -> None:
             answer = mounted.post(LIST, {"x-user": said})
             assert (answer.status_code, answer.text) == (500, "Internal Server Error")
         assert mounted.post(LIST).status_code == 200
-        # Nobody's tenant is nobody: it goes no further than to the refusal of the call.
-        assert "TRUSTED_BINDING_MISSING" in mounted.post(READS, {"x-user": "alice@"}).text
+        # No tenant is no tenant's row; a model is not told whose mistake that is.
+        assert mounted.post(READS, {"x-user": "alice@"}).json()["result"]["isError"]
 
 
 def test_numbers_are_what_was_written(billing: Billing, mounted: Mounted) -> None:
@@ -311,7 +320,7 @@ def test_workers_that_were_forked(billing: Billing) -> None:
             answer = httpx.post(address, content=tool(WAIVE, **waiver(n)), headers=headers, timeout=60)
             assert answer.json()["result"]["structuredContent"]["ok"], answer.text
         said, _ = parent.communicate(timeout=60)
-    assert json.loads(said) == [0, 0]
+    assert json.loads(said) == [-15, -15], "they ended as they were told to"
     for listener in listeners:
         listener.close()
     with billing.open_sync() as so:

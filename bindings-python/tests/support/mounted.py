@@ -59,6 +59,7 @@ class Mounted:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(60)
+        self.listener.close()
         assert not self._thread.is_alive(), "the server ends"
 
     def ask(self, method: str, path: str, headers: Any = None, **options: Any) -> httpx.Response:
@@ -73,5 +74,4 @@ class Mounted:
         """What is answered to these bytes, until the connection ends."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
