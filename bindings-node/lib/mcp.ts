@@ -15,7 +15,7 @@ export interface McpOptions<Request extends IncomingMessage = IncomingMessage> {
   /**
    * Who calls, of a request that your own application authenticated; `undefined` or `null` for nobody, which is answered 401
    * before the body is read. What it throws is the application's: see {@link McpHandler}. Left out, the contract's own
-   * authentication decides: its bearer token (`SYNAPSOR_RUNNER_HTTP_TOKEN`), or `signoff.mcp.auth`.
+   * authentication decides: its bearer token (`SIGNOFF_RUNNER_HTTP_TOKEN`), or `signoff.mcp.auth`.
    */
   readonly context?: (request: Request) => Context | null | undefined | Promise<Context | null | undefined>;
   /** Where the protocol is spoken; `/mcp` by default. */
@@ -97,7 +97,11 @@ function texts(list: unknown, name: string, place: Place): string[] {
 
 function headersOf({ rawHeaders }: IncomingMessage): [string, string][] {
   const headers: [string, string][] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) headers.push([rawHeaders[at]!, rawHeaders[at + 1]!]);
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    // HTTP/2 says `host` by another name, and has the rest of the first line among its headers.
+    const name = rawHeaders[at] === ':authority' ? 'host' : rawHeaders[at]!;
+    if (!name.startsWith(':')) headers.push([name, rawHeaders[at + 1]!]);
+  }
   return headers;
 }
 
@@ -110,7 +114,7 @@ function send(request: IncomingMessage, response: ServerResponse, { status, head
   }
   if (status !== 204) response.setHeader('content-length', Buffer.byteLength(body));
   // Nobody is to send the rest of what was not read.
-  if (!request.complete) response.setHeader('connection', 'close');
+  if (!request.complete && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 

@@ -1,12 +1,13 @@
 // The agent's door inside an application's own server: real sockets, and the servers that applications have.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import http2 from 'node:http2';
 import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 
 import express from 'express';
 import Fastify from 'fastify';
@@ -14,8 +15,7 @@ import { SignoffError } from 'signoff';
 
 import { approver, READ, skip, WAIVE, workspace } from './support/workspace.mjs';
 
-const run = promisify(execFile);
-const TOKEN = 'a token that only the agent has';
+const TOKEN = 'a-token-that-only-the-agent-has';
 const LARGE = '9007199254740993';
 const MOST = 1 << 20;
 const VERSION = '2025-11-25';
@@ -160,7 +160,7 @@ for (const kind of Object.keys(servers)) {
     assert.equal((await post(READS, { ...user(), ...session })).status, 200, "alice's goes on");
     const end = async () => (await ask('DELETE', '/mcp', { ...user(), ...session })).status;
     assert.deepEqual([await end(), await end()], [204, 404]);
-    assert.match((await post(READS, user('alice', 'globex'))).text, /ROW_NOT_FOUND/);
+    assert.match((await post(READS, user('alice', 'globex'))).text, /NOT_FOUND_IN_TENANT/);
   });
 
   test(`${kind}: odd headers are their sender's mistake`, { skip }, async (t) => {
@@ -218,7 +218,7 @@ for (const kind of Object.keys(servers)) {
 
 test('the token of the contract, and its own caller', { skip }, async (t) => {
   const { post } = await mount(t, 'node:http', { context: undefined });
-  for (const headers of [{}, user(), { authorization: 'Bearer another one, as long' }]) {
+  for (const headers of [{}, user(), { authorization: 'Bearer another-one-that-is-as-long' }]) {
     const answer = await post(READS, headers);
     assert.deepEqual([answer.status, answer.headers.get('www-authenticate')], [401, 'Bearer']);
   }
@@ -232,24 +232,27 @@ test('numbers are what was written, as the program says them', { skip }, async (
   assert.match((await post(READS)).text, new RegExp(`"balance_cents":"${LARGE}"`));
   const credit = (n) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"billing.propose_account_credit","arguments":{"invoice_id":"INV-1","reason":"r","amount_cents":${n}}}}`;
   const written = [LARGE, '1e400', '1.00000000000000000001', '9007199254740993.0'].map(credit);
-  const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
   const env = { ...process.env, ...shop.env, SYNAPSOR_TENANT_ID: 'acme', SYNAPSOR_PRINCIPAL: 'support_agent' };
-  const serving = run(process.env.SIGNOFF_BIN, ['mcp', 'serve', '--config', shop.contract, '--store', shop.ledger], { env });
-  serving.child.stdin.end([HELLO, initialized, ...written].map((line) => `${line}\n`).join(''));
-  const there = (await serving).stdout.trim().split('\n').slice(1);
-  assert.equal(there.length, written.length);
-  for (const [n, line] of there.entries()) {
-    const { text, body } = await post(written[n]);
-    assert.deepEqual(body, JSON.parse(line));
-    assert.equal(body.result.isError, true, text);
+  const served = spawn(process.env.SIGNOFF_BIN, ['mcp', 'serve', '--config', shop.contract, '--store', shop.ledger], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => served.kill());
+  const lines = createInterface({ input: served.stdout })[Symbol.asyncIterator]();
+  const there = async (line) => {
+    served.stdin.write(`${line}\n`);
+    return JSON.parse((await lines.next()).value);
+  };
+  await there(HELLO);
+  served.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
+  for (const line of written) {
+    const { body } = await post(line);
+    assert.deepEqual(body, await there(line), line);
+    assert.ok(body.error ?? body.result.isError, line);
   }
 });
 
 test('all requests of a handler are limited together', { skip }, async (t) => {
   const shop = await workspace(t, 1);
-  const { readFileSync, writeFileSync } = await import('node:fs');
   const contract = JSON.parse(readFileSync(shop.contract, 'utf8'));
-  contract.signoff.mcp = { rate_limit: { proposals_per_minute: 5, reads_per_minute: 2 } };
+  contract.signoff = { ...contract.signoff, mcp: { rate_limit: { proposals_per_minute: 5, reads_per_minute: 2 } } };
   writeFileSync(shop.contract, JSON.stringify(contract));
   const so = await shop.open();
   const { port, server } = await servers['node:http'](so.mcpHandler({ context }));

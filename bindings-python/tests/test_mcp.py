@@ -215,7 +215,7 @@ def test_what_one_tenant_has_is_nothing_to_another(mounted: Mounted) -> None:
     assert made in mounted.post(message("resources/read", uri=uri)).text
     for other in (user("bob"), user("alice", "globex")):
         assert "error" in mounted.post(message("resources/read", uri=uri), other).json()
-    assert "ROW_NOT_FOUND" in mounted.post(READS, user("alice", "globex")).text
+    assert "NOT_FOUND_IN_TENANT" in mounted.post(READS, user("alice", "globex")).text
 
 
 def test_what_context_raises_is_the_applications(so: signoff.Signoff) -> None:
@@ -256,15 +256,24 @@ def test_it_answers_as_the_program_does(billing: Billing, so: signoff.Signoff) -
         for n in (LARGE, "1e400", "1.00000000000000000001", "-0", "9007199254740993.0")
     ] + [tool(READ, invoice_id=LARGE), tool(READ, invoice_id="INV-1").replace("}}}", ', "invoice_id": "INV-2"}}}')]
     serve = [program, "mcp", "serve", "--config", str(billing.path), "--store", str(billing.ledger)]
-    with Mounted(signoff.mcp.asgi(so, context=who_calls)) as mounted:
-        answers = [mounted.post(text).json() for text in written]
-    lines = "".join(text + "\n" for text in [HELLO, message("notifications/initialized").replace('"id": 1, ', ""), *written])
-    ran = subprocess.run(serve, input=lines, capture_output=True, text=True, env={**os.environ, **billing.env}, check=True)
-    told = [json.loads(line) for line in ran.stdout.splitlines()][1:]
-    assert len(told) == len(answers) == len(written)
-    for text, here, there in zip(written, answers, told, strict=True):
-        assert here == there, text
-        assert "error" in here or here["result"]["isError"], text
+    environment = {**os.environ, **billing.env}
+    with (
+        Mounted(signoff.mcp.asgi(so, context=who_calls)) as mounted,
+        subprocess.Popen(serve, env=environment, stdin=-1, stdout=-1, text=True) as served,
+    ):
+        assert served.stdin is not None and served.stdout is not None
+
+        def there(line: str) -> Any:
+            print(line, file=served.stdin, flush=True)
+            return json.loads(served.stdout.readline()) if served.stdout else None
+
+        there(HELLO)
+        print('{"jsonrpc":"2.0","method":"notifications/initialized"}', file=served.stdin, flush=True)
+        for line in written:
+            here = mounted.post(line).json()
+            assert here == there(line), line
+            assert "error" in here or here["result"]["isError"], line
+        served.stdin.close()
 
 
 def test_clients_that_hang_up(billing: Billing, mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:

@@ -449,7 +449,7 @@ mod mcp {
         }
         assert_eq!(status(&ask(who("alice", "acme"), id, &read)), 200);
         let elsewhere = body(&ask(who("alice", "globex"), "", &read));
-        assert!(elsewhere.to_string().contains("ROW_NOT_FOUND"), "{elsewhere}");
+        assert!(elsewhere.to_string().contains("NOT_FOUND_IN_TENANT"), "{elsewhere}");
         // Only where the mount says so does the application say who calls.
         let mut unsaid = request(who("alice", "acme"), &[], &read);
         unsaid["mount"] = json!({});

@@ -50,7 +50,7 @@ def asgi(
         so: what answers. It has to be open for as long as the app serves.
         context: who calls, from the ASGI scope of a request that your own application authenticated; None for nobody, which
             is answered 401 before the body is read. What it raises is your application's to answer. Left out, the contract's
-            own authentication decides: its bearer token (`SYNAPSOR_RUNNER_HTTP_TOKEN`), or `signoff.mcp.auth`.
+            own authentication decides: its bearer token (`SIGNOFF_RUNNER_HTTP_TOKEN`), or `signoff.mcp.auth`.
         path: where the protocol is spoken.
         hosts: names that requests may call this server by, beside those of loopback; a request for another is answered 403.
         origins: origins whose pages may call it; a request from another page is answered 403.
