@@ -126,7 +126,7 @@ async function bodyOf(request: IncomingMessage, place: Place): Promise<string | 
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    // It is not ended when we stop: somebody waits for the answer on the same connection.
+    // Not destroyed where we stop: its socket is the answer's, too.
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       chunks.push(chunk);
       length += chunk.length;

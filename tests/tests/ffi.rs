@@ -499,14 +499,22 @@ mod mcp {
     fn numbers_are_what_was_written() {
         let workspace = Workspace::with_invoices(1);
         workspace.sql("UPDATE invoices SET balance_cents = 9007199254740993 WHERE id = 'INV-1'");
+        let contract = workspace.contract();
+        let bound = contract.replace(r#""minimum": 1, "maximum": 10000"#, r#""minimum": 1, "maximum": 9007199254740992"#);
+        assert_ne!(bound, contract);
+        workspace.write_contract(&bound);
         let session = open(&workspace);
         let call = |body: &str| done(&session, request(who("alice", "acme"), &[], body));
         let read = call(&tool("billing.inspect_invoice", &json!({ "invoice_id": "INV-1" })));
         assert!(read["body"].as_str().unwrap().contains(r#""balance_cents":"9007199254740993""#), "{read}");
-        let credit = call(
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"billing.propose_account_credit","arguments":{"invoice_id":"INV-1","reason":"r","amount_cents":9007199254740993}}}"#,
-        );
-        assert!(credit["body"].as_str().unwrap().contains("9007199254740993"), "{credit}");
+        // Its neighbour is the same float, and allowed.
+        let credit = |cents: &str| {
+            let written = tool("billing.propose_account_credit", &json!({ "invoice_id": "INV-1", "amount_cents": 0, "reason": "r" }));
+            call(&written.replace("\"amount_cents\":0", &format!("\"amount_cents\":{cents}")))["body"].to_string()
+        };
+        let above = "is above the maximum 9007199254740992";
+        assert!(credit("9007199254740993").contains(above));
+        assert!(!credit("9007199254740992").contains(above));
     }
 
     /// All requests of one mount count together, whoever brings them.
