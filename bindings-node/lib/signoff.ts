@@ -510,8 +510,13 @@ export class Signoff implements AsyncDisposable {
    * @throws {SignoffError} `USAGE` for an option of a wrong type.
    * @example
    * ```js
-   * const handler = so.mcpHandler({ context: (request) => sessionOf(request) });
-   * http.createServer(handler).listen(8766);
+   * const { createServer } = await import('node:http');
+   * const whoCalls = ({ headers }) => (headers.cookie === 'session=1' ? context : undefined);
+   * const server = createServer(so.mcpHandler({ context: whoCalls })).listen(0, '127.0.0.1');
+   * await new Promise((listening) => server.once('listening', listening));
+   * const answer = await fetch(`http://127.0.0.1:${server.address().port}/mcp`, { method: 'POST' });
+   * console.log(answer.status, (await answer.json()).code);
+   * server.close();
    * ```
    */
   mcpHandler<Request extends IncomingMessage = IncomingMessage>(options: McpOptions<Request> = {}): McpHandler<Request> {

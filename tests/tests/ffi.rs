@@ -489,7 +489,12 @@ mod mcp {
             (413, changed("body", json!(" ".repeat((1 << 20) + 1)))),
         ] {
             let answer = done(&session, request.clone());
-            assert_eq!(status(&answer), expected, "{}: {answer}", request.to_string().chars().take(300).collect::<String>());
+            assert_eq!(
+                status(&answer),
+                expected,
+                "{}: {answer}",
+                request.to_string().chars().take(300).collect::<String>()
+            );
         }
         let text = done(&session, changed("body", Value::Null));
         assert_eq!(body(&text)["error"]["code"], -32700);
@@ -500,7 +505,8 @@ mod mcp {
         let workspace = Workspace::with_invoices(1);
         workspace.sql("UPDATE invoices SET balance_cents = 9007199254740993 WHERE id = 'INV-1'");
         let contract = workspace.contract();
-        let bound = contract.replace(r#""minimum": 1, "maximum": 10000"#, r#""minimum": 1, "maximum": 9007199254740992"#);
+        let bound =
+            contract.replace(r#""minimum": 1, "maximum": 10000"#, r#""minimum": 1, "maximum": 9007199254740992"#);
         assert_ne!(bound, contract);
         workspace.write_contract(&bound);
         let session = open(&workspace);
@@ -509,7 +515,10 @@ mod mcp {
         assert!(read["body"].as_str().unwrap().contains(r#""balance_cents":"9007199254740993""#), "{read}");
         // Its neighbour is the same float, and allowed.
         let credit = |cents: &str| {
-            let written = tool("billing.propose_account_credit", &json!({ "invoice_id": "INV-1", "amount_cents": 0, "reason": "r" }));
+            let written = tool(
+                "billing.propose_account_credit",
+                &json!({ "invoice_id": "INV-1", "amount_cents": 0, "reason": "r" }),
+            );
             call(&written.replace("\"amount_cents\":0", &format!("\"amount_cents\":{cents}")))["body"].to_string()
         };
         let above = "is above the maximum 9007199254740992";
@@ -526,7 +535,8 @@ mod mcp {
         workspace.write_contract(&contract.to_string());
         let session = open(&workspace);
         let read = tool("billing.inspect_invoice", &json!({ "invoice_id": "INV-1" }));
-        let limited = |who: Value| done(&session, request(who, &[], &read))["body"].to_string().contains("RATE_LIMITED");
+        let limited =
+            |who: Value| done(&session, request(who, &[], &read))["body"].to_string().contains("RATE_LIMITED");
         let alice = || who("alice", "acme");
         assert_eq!([limited(alice()), limited(alice()), limited(alice())], [false, false, true]);
         assert!(!limited(who("bob", "acme")), "each for themselves");

@@ -1,14 +1,4 @@
-"""MCP over HTTP inside your own application: the agent's door as an ASGI app.
-
-Example:
-    >>> from fastapi import FastAPI
-    >>> def who_calls(scope):
-    ...     # Your own authentication; nobody is answered 401.
-    ...     if dict(scope["headers"]).get(b"authorization") == b"Bearer secret of the support agent":
-    ...         return signoff.TrustedContext(tenant="acme", principal="support_agent")
-    >>> app = FastAPI()
-    >>> app.mount("/agents", signoff.mcp.asgi(so, context=who_calls))
-"""
+"""MCP over HTTP inside your own application: the agent's door as an ASGI app."""
 
 from __future__ import annotations
 
@@ -62,12 +52,21 @@ def asgi(
     proposal whole or not at all. Calls are limited over all requests of apps with the same options, in each process.
 
     Raises:
-        TypeError: for hosts or origins that are one text.
+        TypeError: for hosts or origins that are one text; at a request, for what `context` answers.
+        ValueError: for an alias that is none.
         SignoffError: at a request: `HTTP_PLACE_INVALID` for a path, a host or an origin that is none,
             `HTTP_AUTH_TOKEN_MISSING`, `TOOL_DEFINITION_CHANGED`, and `USAGE` once `so` is closed. Your server answers 500.
 
     Example:
-        >>> app = signoff.mcp.asgi(so, path="/tools", hosts=["mcp.example"], alias="openai")
+        >>> from fastapi import FastAPI
+        >>> from fastapi.testclient import TestClient
+        >>> def who_calls(scope):
+        ...     if dict(scope["headers"]).get(b"cookie") == b"session=1":  # your own authentication
+        ...         return signoff.TrustedContext(tenant="acme", principal="support_agent")
+        >>> app = FastAPI()
+        >>> app.mount("/agents", signoff.mcp.asgi(so, context=who_calls, hosts=["testserver"]))
+        >>> TestClient(app).post("/agents/mcp").json()["code"]
+        'AUTH_TOKEN_MISSING'
     """
     if isinstance(hosts, str) or isinstance(origins, str):
         raise TypeError("hosts and origins are several texts, not one")
