@@ -76,7 +76,7 @@ def cut(app: Any) -> Any:
     outer = below("/agents")(app)
 
     async def served(scope: Scope, receive: Any, send: Any) -> None:
-        await outer(scope | {"root_path": "/api"}, receive, send)
+        await outer({**scope, "root_path": "/api"}, receive, send)
 
     return served
 
@@ -252,7 +252,9 @@ def test_it_answers_as_the_program_does(billing: Billing, so: signoff.Signoff) -
         pytest.skip("no program `signoff`: run make test-python, or set SIGNOFF_BIN")
     credit = "billing.propose_account_credit"
     written = [
-        tool(credit, invoice_id="INV-1", reason="r", amount_cents=0).replace('"amount_cents": 0', f'"amount_cents": {n}')
+        tool(credit, invoice_id="INV-1", reason="r", amount_cents=0).replace(
+            '"amount_cents": 0', f'"amount_cents": {n}'
+        )
         for n in (LARGE, "1e400", "1.00000000000000000001", "-0", "9007199254740993.0")
     ] + [tool(READ, invoice_id=LARGE), tool(READ, invoice_id="INV-1").replace("}}}", ', "invoice_id": "INV-2"}}}')]
     serve = [program, "mcp", "serve", "--config", str(billing.path), "--store", str(billing.ledger)]
@@ -356,7 +358,7 @@ def test_an_applications_own_tools_stay_its_own(so: signoff.Signoff) -> None:
 
     with Mounted(signoff.mcp.asgi(so, context=who_calls)) as mounted:
         assert "billing.own" not in mounted.post(LIST).text
-        assert "MCP_TOOL_NOT_FOUND" in mounted.post(tool("billing.own")).text or "NOT_FOUND" in mounted.post(tool("billing.own")).text
+        assert mounted.post(tool("billing.own")).json()["result"]["isError"]
 
 
 def test_options_that_do_not_fit(so: signoff.Signoff) -> None:
@@ -366,7 +368,7 @@ def test_options_that_do_not_fit(so: signoff.Signoff) -> None:
     with pytest.raises(ValueError, match="other"):
         signoff.mcp.asgi(so, alias="other")  # type: ignore[arg-type]
     for place in ({"path": "mcp"}, {"hosts": ["a b"]}, {"origins": ["chat.example"]}):
-        with Mounted(signoff.mcp.asgi(so, context=who_calls, **place)) as mounted:  # type: ignore[arg-type]
+        with Mounted(signoff.mcp.asgi(so, context=who_calls, **place)) as mounted:
             assert mounted.post(LIST).status_code == 500
     with Mounted(signoff.mcp.asgi(so, context=who_calls, alias="openai", path="/tools", own_proposals=False)) as other:
         names = [tool["name"] for tool in other.post(LIST, path="/tools").json()["result"]["tools"]]

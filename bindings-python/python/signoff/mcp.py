@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ __all__ = ["asgi"]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Who = Callable[[Scope], "TrustedContext | None | Awaitable[TrustedContext | None]"]
+Who = Callable[[Scope], "TrustedContext | Awaitable[TrustedContext | None] | None"]
 
 
 def asgi(
@@ -113,8 +114,8 @@ def asgi(
 
 
 async def _caller(context: Who, scope: Scope) -> TrustedContext | None:
-    found = context(scope)
-    caller = await found if inspect.isawaitable(found) else found
+    found: Any = context(scope)
+    caller: Any = await found if inspect.isawaitable(found) else found
     if caller is not None and not isinstance(caller, TrustedContext):
         raise TypeError("context answers a TrustedContext, or None for nobody")
     return caller
@@ -131,7 +132,7 @@ def _target(scope: Scope) -> str:
             break
     query = scope.get("query_string", b"").decode("latin-1")
     # Ours have no letters that need escaping: with one, it is another path in any case.
-    path = "".join(letter if letter.isascii() and letter.isprintable() and letter not in " ?#%" else "%25" for letter in path)
+    path = re.sub(r"[^!-~]|[?#%]", "%25", path)
     return f"{path}?{query}" if query else path
 
 

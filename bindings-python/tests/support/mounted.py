@@ -36,9 +36,7 @@ def tool(name: str, **arguments: Any) -> str:
 
 
 LIST = message("tools/list")
-HELLO = message(
-    "initialize", protocolVersion=VERSION, capabilities={}, clientInfo={"name": "tests", "version": "1"}
-)
+HELLO = message("initialize", protocolVersion=VERSION, capabilities={}, clientInfo={"name": "tests", "version": "1"})
 
 
 class Mounted:
