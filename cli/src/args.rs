@@ -15,6 +15,7 @@ use crate::commands::manual::{Completions, Man};
 use crate::commands::mcp::Mcp;
 use crate::commands::shadow::Shadow;
 use crate::commands::smoke::{Smoke, SmokeCommand};
+use crate::commands::up::Up;
 use crate::commands::validate::Validate;
 use crate::commands::worker::{Work, WorkCommand};
 
@@ -98,6 +99,8 @@ pub enum Command {
     Validate(Validate),
     /// Serve the contract's tools to an agent
     Mcp(Mcp),
+    /// What is there, what is missing and what comes next, from a contract to an agent that is let in
+    Up(Box<Up>),
     /// Review the tools that an MCP server offers: what a model could do with them that it should not
     Audit(Box<Audit>),
     /// Measure what a contract costs a model
@@ -627,6 +630,7 @@ impl Arguments {
             Command::Validate(validate) => validate.json.json,
             Command::Audit(audit) => audit.json.json,
             Command::Mcp(mcp) => mcp.json(),
+            Command::Up(up) => up.json.json,
             Command::Benchmark(benchmark) => benchmark.json(),
             Command::Completions(_) | Command::Man(_) => false,
         };

@@ -107,6 +107,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> signoff::Result<u8> 
         Command::Handler(handler) => commands::handler::run(handler, output),
         Command::Shadow(shadow) => commands::shadow::run(global, shadow, output).await,
         Command::Mcp(mcp) => commands::mcp::run(global, mcp, output).await,
+        Command::Up(up) => commands::up::run(global, up, output).await,
         Command::Audit(audit) => commands::audit::run(global.format, audit, output).await,
         Command::Smoke(smoke) => commands::smoke::run(global, smoke, output).await,
         Command::Validate(validate) => commands::validate::run(validate, output),

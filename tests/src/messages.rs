@@ -110,7 +110,10 @@ const IDS: [&str; 16] = [
 pub fn message(chance: &mut Chance, bases: &[Value], longest: usize, index: u64) -> Vec<u8> {
     let own = |text: String| {
         let text = text.replace(['\n', '\r'], " ");
-        text.replace("\"id\":7", &format!("\"id\":{index}")).replace("\"id\":\"a\"", &format!("\"id\":\"{index}\""))
+        ["\"id\":", "\"id\": "].iter().fold(text, |text, id| {
+            let text = text.replace(&format!("{id}7"), &format!("{id}{index}"));
+            text.replace(&format!("{id}\"a\""), &format!("{id}\"{index}\""))
+        })
     };
     let text = own(mutant(chance, bases));
     let good = || own(bases[2].to_string());
@@ -122,9 +125,11 @@ pub fn message(chance: &mut Chance, bases: &[Value], longest: usize, index: u64)
             bytes.insert(at, *chance.pick(&[0xff, 0xc0, 0x80, 0xed, 0xf8]));
             bytes
         }
-        2 => good().replacen("INV-1", *chance.pick(&["\\ud83d", "\\udc00x", "\\u12", "\\x", "\u{0}"]), 1).into_bytes(),
+        2 => good()
+            .replacen("INV-1", chance.pick::<&str>(&["\\ud83d", "\\udc00x", "\\u12", "\\x", "\u{0}"]), 1)
+            .into_bytes(),
         3 => {
-            let member = *chance.pick(&["\"id\":7", "\"method\":\"ping\"", "\"jsonrpc\":\"2.0\"", "\"params\":{}"]);
+            let member = *chance.pick(&["\"id\":-7", "\"method\":\"ping\"", "\"jsonrpc\":\"2.0\"", "\"params\":{}"]);
             good().replacen('{', &format!("{{{member},"), 1).into_bytes()
         }
         4 => {

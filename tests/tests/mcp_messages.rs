@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::http::Request;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
+use signoff::Runtime;
 use signoff::mcp::auth::Gate;
 use signoff::mcp::http::{Front, FrontOptions};
 use signoff::mcp::{Door, DoorOptions, MAX_MESSAGE, serve};
@@ -83,10 +84,13 @@ impl Line {
     }
 }
 
-fn doors(workspace: &Workspace) -> impl Fn() -> Door {
+fn runtime(workspace: &Workspace) -> Runtime {
     let ledger = library::ledger(&workspace.path(""), "ledger.db", &SystemClock);
-    let runtime = library::runtime(&workspace.path(""), &workspace.source.address(), ledger, Arc::new(SystemClock));
-    move || Door::new(runtime.clone(), DoorOptions::default()).expect("a contract")
+    library::runtime(&workspace.path(""), &workspace.source.address(), ledger, Arc::new(SystemClock))
+}
+
+fn door(runtime: &Runtime) -> Door {
+    Door::new(runtime.clone(), DoorOptions::default()).expect("a contract")
 }
 
 fn shown(seed: u64, index: u64, message: &[u8]) -> String {
@@ -97,16 +101,16 @@ fn shown(seed: u64, index: u64, message: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_is_answered_once() {
     let workspace = Workspace::with_invoices(3);
-    let (door, bases, seed) = (doors(&workspace), bases(), seed());
+    let (runtime, bases, seed) = (runtime(&workspace), bases(), seed());
     let before = std::fs::read(workspace.path("billing.db")).unwrap();
     let count = u64::from(rounds(2_000, 100_000));
-    let mut line = Line::begun(door(), false).await;
+    let mut line = Line::begun(door(&runtime), false).await;
     // How many errors without an id may still come for what was neither a request nor surely none.
     let (mut loose, mut answered) = (0, 0);
     for index in 0..count {
         if index % 500 == 499 {
             line.end().await.expect("a session that was served");
-            line = Line::begun(door(), index % 1000 == 999).await;
+            line = Line::begun(door(&runtime), index % 1000 == 999).await;
             loose = 0;
         }
         let message = message(&mut Chance::of(seed, index), &bases, MAX_MESSAGE, index);
@@ -182,9 +186,9 @@ fn headers(chance: &mut Chance, message: &[u8]) -> Vec<(&'static str, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_over_http_is_answered_once() {
     let workspace = Workspace::with_invoices(3);
-    let (door, bases, seed) = (doors(&workspace), bases(), seed() ^ 2);
+    let (runtime, bases, seed) = (runtime(&workspace), bases(), seed() ^ 2);
     let before = std::fs::read(workspace.path("billing.db")).unwrap();
-    let front = Front::new(door(), Gate::open(), FrontOptions::default()).expect("a front");
+    let front = Front::new(door(&runtime), Gate::open(), FrontOptions::default()).expect("a front");
     let count = u64::from(rounds(2_000, 100_000));
     let mut statuses = BTreeMap::<u16, u64>::new();
     for index in 0..count {
@@ -229,13 +233,26 @@ async fn every_request_over_http_is_answered_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_comes_first() {
     let workspace = Workspace::with_invoices(1);
-    let (door, bases, seed) = (doors(&workspace), bases(), seed() ^ 1);
+    let (runtime, bases, seed) = (runtime(&workspace), bases(), seed() ^ 1);
     for index in 0..u64::from(rounds(200, 5_000)) {
         let message = message(&mut Chance::of(seed, index), &bases, MAX_MESSAGE, index);
-        let mut line = Line::open(door());
+        let mut line = Line::open(door(&runtime));
         line.say(&message).await;
         if let Err(error) = line.end().await {
             assert_eq!(error.code().as_str(), "MCP_TRANSPORT_FAILED", "{}", shown(seed, index, &message));
         }
     }
+}
+
+/// A client that asked what the server is, and did not wait for the answer, says so; it goes on.
+#[tokio::test]
+async fn a_notification_before_the_first_request_ends_nothing() {
+    let workspace = Workspace::with_invoices(1);
+    let mut line = Line::begun(door(&runtime(&workspace)), true).await;
+    line.say(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0}}"#).await;
+    line.say(br#"{"jsonrpc":"2.0","id":"x","result":{}}"#).await;
+    let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": meta() } });
+    line.say(ask.to_string().as_bytes()).await;
+    assert!(line.hear("tools/list").await["result"]["tools"].is_array());
+    line.end().await.expect("a session that was served");
 }

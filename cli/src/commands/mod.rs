@@ -25,6 +25,7 @@ pub mod shown;
 pub mod smoke;
 pub mod store;
 pub mod tools;
+pub mod up;
 pub mod validate;
 pub mod webhook;
 pub mod worker;

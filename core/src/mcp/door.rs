@@ -13,6 +13,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 
+use super::counts::Counts;
 use super::limits::{Counted, Limits, Monotonic};
 use super::lines::Arguments;
 use super::{resources, status};
@@ -55,6 +56,7 @@ pub struct Door {
     tools: Arc<BTreeMap<String, Listed>>,
     order: Arc<Vec<String>>,
     limits: Arc<Limits>,
+    counts: Arc<Counts>,
 }
 
 impl Door {
@@ -78,7 +80,14 @@ impl Door {
         }
         let order = listed.iter().map(|listed| listed.tool.name.to_string()).collect();
         let tools = listed.into_iter().map(|listed| (listed.tool.name.to_string(), listed)).collect();
-        Ok(Self { runtime, caller: Caller::FromContract, tools: Arc::new(tools), order: Arc::new(order), limits })
+        Ok(Self {
+            runtime,
+            caller: Caller::FromContract,
+            tools: Arc::new(tools),
+            order: Arc::new(order),
+            limits,
+            counts: Arc::default(),
+        })
     }
 
     /// The same for a caller that was authenticated.
@@ -140,9 +149,23 @@ impl Door {
     }
 
     async fn call(&self, name: &str, arguments: &str, caller: &Caller) -> Envelope {
-        let format = self.runtime.result_format();
+        let began = tokio::time::Instant::now();
         let offered = self.is_offered(name, caller);
         let (tool, counted) = if offered { self.counted(name) } else { (UNKNOWN, Counted::Read) };
+        let answer = self.answer(name, arguments, caller, offered, (tool, counted)).await;
+        self.counts.count(tool, &answer, began.elapsed());
+        answer
+    }
+
+    async fn answer(
+        &self,
+        name: &str,
+        arguments: &str,
+        caller: &Caller,
+        offered: bool,
+        (tool, counted): (&str, Counted),
+    ) -> Envelope {
+        let format = self.runtime.result_format();
         if let Err(wait) = self.limits.count(caller, tool, counted) {
             return self.runtime.refuse_limited(name, wait, caller, format).await;
         }
@@ -268,5 +291,9 @@ impl ServerHandler for Door {
 impl super::http::Behind for Door {
     async fn ready(&self) -> bool {
         self.runtime.ledger().size().await.is_ok()
+    }
+
+    fn metrics(&self) -> String {
+        self.counts.shown()
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientRequest, ErrorData, GetExtensions as _, GetMeta as _, JsonRpcMessage, ProtocolVersion,
+    RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
 use serde::Deserialize;
@@ -31,13 +32,21 @@ pub struct Lines<R, W> {
     line: Vec<u8>,
     /// The rest of a line that was too long is on its way.
     skipping: bool,
+    /// A request chose the era of the session.
+    begun: bool,
     write: Arc<Mutex<Option<W>>>,
 }
 
 impl<R: AsyncRead, W> Lines<R, W> {
     /// Over these streams.
     pub fn new(read: R, write: W) -> Self {
-        Self { read: BufReader::new(read), line: Vec::new(), skipping: false, write: Arc::new(Mutex::new(Some(write))) }
+        Self {
+            read: BufReader::new(read),
+            line: Vec::new(),
+            skipping: false,
+            begun: false,
+            write: Arc::new(Mutex::new(Some(write))),
+        }
     }
 }
 
@@ -129,7 +138,13 @@ where
                         continue;
                     }
                     match parse(&line) {
-                        Ok(message) => return Some(message),
+                        Ok(message) => {
+                            self.begun |= begins(&message);
+                            // Before that, the library takes what is no request for the end of the session.
+                            if self.begun || matches!(message, JsonRpcMessage::Request(_)) {
+                                return Some(message);
+                            }
+                        }
                         Err((id, error)) => self.refuse(id, error),
                     }
                 }
@@ -141,6 +156,21 @@ where
         match self.write.lock().await.take() {
             Some(mut write) => write.shutdown().await,
             None => Ok(()),
+        }
+    }
+}
+
+/// Does this message choose the era of a session, as the library sees it?
+fn begins(message: &ClientJsonRpcMessage) -> bool {
+    let JsonRpcMessage::Request(request) = message else { return false };
+    match &request.request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            let known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
+            meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+                && meta.protocol_version().is_some_and(known)
         }
     }
 }

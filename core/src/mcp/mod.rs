@@ -5,6 +5,7 @@
 
 #[cfg(feature = "mcp-http")]
 pub mod auth;
+mod counts;
 mod door;
 #[cfg(feature = "mcp-http")]
 pub mod http;

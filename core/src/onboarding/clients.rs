@@ -1,7 +1,7 @@
 //! What an agent's client has to be told, in the form of its own configuration. Names of variables stand in it, and never
 //! the value of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -315,7 +315,7 @@ pub fn client_snippet(contract: &Contract, options: &ClientOptions) -> Result<Cl
     if options.host.is_empty() || !options.host.chars().all(plain) {
         return Err(usage("--host takes a name or an address", "without scheme, port or brackets"));
     }
-    let environment = variables(contract, options);
+    let environment: Vec<String> = options.variables.iter().cloned().chain(serving_variables(contract)).collect();
     let mut notes = notes(options, transport, &environment);
     let arguments = options.arguments(transport);
     let start = (transport == ClientTransport::StreamableHttp).then(|| StartServer {
@@ -367,10 +367,10 @@ fn servers(
     }
 }
 
-/// What the server reads from its environment. What only a worker needs is not its business.
-fn variables(contract: &Contract, options: &ClientOptions) -> Vec<String> {
-    let mut names: Vec<String> = options.variables.clone();
-    names.extend(contract.sources.values().map(|source| source.read_url_env.clone()));
+/// The variables that the server reads, by name. What only a worker needs is not its business.
+#[must_use]
+pub fn serving_variables(contract: &Contract) -> Vec<String> {
+    let mut names: Vec<String> = contract.sources.values().map(|source| source.read_url_env.clone()).collect();
     for context in contract.trusted_context.iter().chain(contract.contexts.values()) {
         let given = [&context.tenant_id_env, &context.principal_env];
         let usual = ["SYNAPSOR_TENANT_ID", "SYNAPSOR_PRINCIPAL"];
@@ -379,7 +379,7 @@ fn variables(contract: &Contract, options: &ClientOptions) -> Vec<String> {
             names.extend(name.clone().or(needed));
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
 }

@@ -9,7 +9,7 @@ mod review;
 
 pub use clients::{
     AUTH_TOKEN_ENV, Client, ClientOptions, ClientSnippet, ClientTransport, PORT, SERVER_NAME, StartServer,
-    client_snippet,
+    client_snippet, serving_variables,
 };
 pub use instructions::{Instructions, instructions};
 #[cfg(feature = "audit")]

@@ -48,7 +48,10 @@ fn object(info: &ObjectInfo) -> Value {
 /// What hangs on more than one key.
 fn rules(object: &str) -> Vec<(&'static str, Value)> {
     let is = |key: &str, word: &str| json!({ "properties": { key: { "const": word } }, "required": [key] });
-    let hint = |words: &[&str]| json!({ "signoff": { "properties": { "policy_hint": { "enum": words } } } });
+    let hint = |words: &[&str]| {
+        let ours = build::ours(json!({ "properties": { "policy_hint": { "enum": words } } }));
+        json!({ "signoff": ours })
+    };
     match object {
         "contract" => vec![(
             "allOf",
@@ -90,6 +93,14 @@ fn rules(object: &str) -> Vec<(&'static str, Value)> {
                 { "properties": { "weak_guard_ack": { "const": true } }, "required": ["weak_guard_ack"] },
             ]),
         )],
+        "mcp auth" => {
+            let one = ["jwks_url", "jwks_url_env", "jwks_file"].map(|key| json!({ "required": [key] }));
+            let url = r"^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)([:/]|$))";
+            let members = json!({
+                "jwks_url": { "pattern": url }, "scopes_required": { "items": { "not": { "const": "offline_access" } } },
+            });
+            vec![("oneOf", json!(one)), ("allOf", json!([{ "properties": members }]))]
+        }
         "patch value" => vec![("minProperties", json!(1)), ("maxProperties", json!(1))],
         "numeric bound" => vec![("minProperties", json!(1))],
         "capability settings" => {

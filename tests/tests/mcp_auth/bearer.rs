@@ -82,7 +82,7 @@ async fn a_token_is_needed_and_has_some_length() {
 #[tokio::test]
 async fn an_open_gate_says_so() {
     let clock = Arc::new(Scripted::new(Instant::from_unix(NOW).unwrap(), "auth"));
-    let (runtime, _folder) = runtime(None, &[], clock);
+    let (_runtime, _folder) = runtime(None, &[], clock);
     let gate = Gate::open();
     assert_eq!(gate.admit(&headers(&[]), None).await, Ok(Admitted::Contract));
     assert_eq!((gate.metadata(), format!("{gate:?}").as_str()), (None, "Gate(open)"));

@@ -7,4 +7,5 @@ mod forged;
 mod house;
 mod keys_at_work;
 mod mutations;
+mod served;
 mod tables;

@@ -56,6 +56,8 @@ fn routes() {
     served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
     let counted = served.ask("GET", "/metrics", &[("authorization", &bearer)], b"");
     assert!(counted.body.contains(r#"signoff_http_responses_total{status="401"} 1"#), "{}", counted.body);
+    let called = r#"signoff_tool_calls_total{tool="billing.inspect_invoice",outcome="ok"} 1"#;
+    assert!(counted.body.contains(called), "{}", counted.body);
     assert_eq!(served.ask("GET", "/nothing", &[("authorization", &bearer)], b"").status, 404);
     assert_eq!(
         served.ask("GET", "/.well-known/oauth-protected-resource", &[], b"").status,

@@ -112,13 +112,13 @@ pub(in crate::contract) static CAPABILITY_SETTINGS: ObjectInfo = ObjectInfo {
     keys: &[
         ours(
             "scope",
-            Words(&[], &["user-space", "admin"]),
+            Words(&["user-space", "admin"], &[]),
             Default("user-space"),
             "Whose data it is about: the caller's own, or others' as well. `admin` needs `roles`.",
         ),
         ours(
             "policy_hint",
-            Words(&[], &["read", "write", "destructive"]),
+            Words(&["read", "write", "destructive"], &[]),
             Default("read of a read, write of a proposal"),
             "What its effect is once it is applied. `destructive` tells clients so; a read is `read`, and a proposal is not.",
         ),

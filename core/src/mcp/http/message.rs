@@ -94,7 +94,8 @@ impl Message {
         let parsed = parse(bytes).map_err(|(id, error)| {
             let id = id.map(|id| json!(id));
             // Where there is no such method, it does not matter what its parameters are.
-            let begins = serde_json::from_slice::<Value>(bytes).is_ok_and(|message| message["method"] == "initialize");
+            let begins = |message: Value| message.get("method").is_some_and(|method| method == "initialize");
+            let begins = serde_json::from_slice(bytes).is_ok_and(begins);
             if begins && said.is_some_and(|said| said >= MODERN) { no_handshake(id) } else { Unread::of(id, &error) }
         })?;
         let mut message = Self { id: None, era: Era::Legacy, begins: false, arguments: None };

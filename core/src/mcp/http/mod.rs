@@ -120,6 +120,11 @@ pub trait Behind: ServerHandler + Clone {
     fn ready(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(true)
     }
+
+    /// What it has counted, in the text format of Prometheus.
+    fn metrics(&self) -> String {
+        String::new()
+    }
 }
 
 impl<S: Behind> Front<S> {
@@ -216,7 +221,7 @@ impl<S: Behind> Front<S> {
             }
             // What is counted names tools: for those who may call them.
             "/metrics" => match self.admit(&request.into_parts().0).await {
-                Ok(_) => answer::text(inner.counts.shown(inner.sessions.open())),
+                Ok(_) => answer::text(inner.counts.shown(inner.sessions.open()) + &inner.handler.metrics()),
                 Err(refused) => self.unknown_caller(refused),
             },
             _ if known => inner
