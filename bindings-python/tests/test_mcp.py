@@ -40,7 +40,7 @@ def billing(tmp_path: Path) -> Billing:
 @pytest.fixture
 def so(billing: Billing) -> Iterator[signoff.Signoff]:
     async def opened() -> signoff.Signoff:
-        return await billing.open(env={**billing.env, "SYNAPSOR_RUNNER_HTTP_TOKEN": TOKEN})
+        return await billing.open(env={**billing.env, "SIGNOFF_RUNNER_HTTP_TOKEN": TOKEN})
 
     so = asyncio.run(opened())
     yield so
@@ -243,6 +243,10 @@ def test_what_context_raises_is_the_applications(so: signoff.Signoff) -> None:
 def test_numbers_are_what_was_written(billing: Billing, mounted: Mounted) -> None:
     billing.rows(f"UPDATE invoices SET balance_cents = {LARGE} WHERE id = 'INV-1'")
     assert f'"balance_cents":"{LARGE}"' in mounted.post(READS).text, "as text, since no float holds it"
+    reason = "café \U0001f600 \u2028 \ufeff \\ud800 \"'"
+    made = mounted.post(tool(WAIVE, **waiver(2, reason))).json()["result"]["structuredContent"]
+    with billing.open_sync() as so:
+        assert so.proposal(made["proposal"]["id"]).diff[1].proposed == reason, "letter by letter"
 
 
 def test_it_answers_as_the_program_does(billing: Billing, so: signoff.Signoff) -> None:
@@ -324,12 +328,22 @@ def test_workers_that_were_forked(billing: Billing) -> None:
     path = os.pathsep.join([str(Path(signoff.__file__).parents[1]), str(TESTS)])
     environment = {**os.environ, "OPENING": json.dumps(opening), "PYTHONPATH": path}
     command = [sys.executable, str(TESTS / "support" / "preload.py"), *map(str, handles)]
+    session: dict[str, str] = {}
     with subprocess.Popen(command, env=environment, pass_fds=handles, stdin=-1, stdout=-1, text=True) as parent:
         for n, listener in enumerate(listeners, 1):
             address = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
             headers = {**user(), "content-type": "application/json"}
             answer = httpx.post(address, content=tool(WAIVE, **waiver(n)), headers=headers, timeout=60)
             assert answer.json()["result"]["structuredContent"]["ok"], answer.text
+            # A session of MCP lives in the process where it began; its client begins another.
+            if n == 1:
+                begun = httpx.post(address, content=HELLO, headers=headers, timeout=60)
+                headers["mcp-session-id"] = begun.headers["mcp-session-id"]
+                assert httpx.post(address, content=LIST, headers=headers, timeout=60).status_code == 200
+                session = {"mcp-session-id": headers["mcp-session-id"]}
+            else:
+                answer = httpx.post(address, content=LIST, headers={**headers, **session}, timeout=60)
+                assert code(answer) == (404, "HTTP_SESSION_NOT_FOUND")
         said, _ = parent.communicate(timeout=60)
     assert json.loads(said) == [-15, -15], "they ended as they were told to"
     for listener in listeners:
