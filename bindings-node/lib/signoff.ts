@@ -1,5 +1,7 @@
 // The runtime inside of an application.
 
+import type { IncomingMessage } from 'node:http';
+
 import { audited, type AuditOptions, type AuditReport } from './audit.js';
 import { usage } from './bytes.js';
 import { Calls } from './calls.js';
@@ -39,9 +41,11 @@ import { type Envelope, type EnvelopeV1, type EnvelopeV2, OwnTools, type Tool, t
 export class Signoff implements AsyncDisposable {
   readonly #calls: Calls;
   readonly #tools: OwnTools;
+  readonly #logger: Logger;
 
   private constructor(calls: Calls, logger: Logger) {
     this.#calls = calls;
+    this.#logger = logger;
     this.#tools = new OwnTools(logger);
   }
 
@@ -496,16 +500,27 @@ export class Signoff implements AsyncDisposable {
 
   /**
    * Serves the contract's tools to MCP clients, inside your own server: `/mcp`, and beside it `/healthz`, `/readyz`, `/metrics`.
-   * Nothing that decides or applies is behind it. A message is at most 1 MiB long, and every answer is JSON.
+   * Nothing that decides or applies is behind it, and tools of {@link Signoff.registerTool} are not served: their functions run where
+   * {@link Signoff.call} is called. A message is at most 1 MiB long, and every answer is JSON. Calls are limited over all
+   * requests of handlers with the same options, in each process.
    *
+   * Errors come with a request, to {@link McpHandler}: `HTTP_PLACE_INVALID` for a path, a host or an origin that is none,
+   * `HTTP_AUTH_TOKEN_MISSING`, and `USAGE` once the session is closed, or where a parser has read the body before.
+   *
+   * @throws {SignoffError} `USAGE` for an option of a wrong type.
    * @example
    * ```js
-   * const handler = so.mcpHandler({ context: (request) => sessionOf(request) });
-   * http.createServer(handler).listen(8766);
+   * const { createServer } = await import('node:http');
+   * const whoCalls = ({ headers }) => (headers.cookie === 'session=1' ? context : undefined);
+   * const server = createServer(so.mcpHandler({ context: whoCalls })).listen(0, '127.0.0.1');
+   * await new Promise((listening) => server.once('listening', listening));
+   * const answer = await fetch(`http://127.0.0.1:${server.address().port}/mcp`, { method: 'POST' });
+   * console.log(answer.status, (await answer.json()).code);
+   * server.close();
    * ```
    */
-  mcpHandler(options: McpOptions = {}): McpHandler {
-    return mcpHandler(this.#calls, options, calledFrom(Signoff.prototype.mcpHandler));
+  mcpHandler<Request extends IncomingMessage = IncomingMessage>(options: McpOptions<Request> = {}): McpHandler<Request> {
+    return mcpHandler(this.#calls, options, this.#logger, calledFrom(Signoff.prototype.mcpHandler));
   }
 
   /** As {@link Signoff.close}: `await using so = await Signoff.open(…)`. */

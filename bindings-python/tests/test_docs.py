@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import signoff
 import signoff.fastapi
+import signoff.mcp
 import signoff.sync
 from fastapi import Request
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -88,7 +89,7 @@ def members(owner: str, of: Any) -> Iterator[tuple[str, Any]]:
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    modules: list[ModuleType] = [signoff, signoff.fastapi, signoff.sync]
+    modules: list[ModuleType] = [signoff, signoff.fastapi, signoff.mcp, signoff.sync]
     for module in modules:
         for name in module.__all__:
             member = getattr(module, name)

@@ -392,3 +392,153 @@ mod tools {
         assert_eq!(register(&session, fees())["error"]["code"], "TOOL_INVALID", "twice");
     }
 }
+
+/// The agent's door for an application's own server.
+mod mcp {
+    use signoff_tests::wire::{hello, rpc};
+
+    use super::*;
+
+    /// A request of an application that says who calls.
+    fn request(who: Value, headers: &[(&str, &str)], body: &str) -> Value {
+        let headers: Vec<_> =
+            [("host", "localhost"), ("content-type", "application/json")].iter().chain(headers).collect();
+        json!({
+            "call": "mcp", "mount": { "application_authenticates": true }, "method": "POST", "target": "/mcp",
+            "headers": headers, "body": body, "context": who,
+        })
+    }
+
+    fn who(principal: &str, tenant: &str) -> Value {
+        json!({ "tenant": tenant, "principal": principal })
+    }
+
+    fn status(answer: &Value) -> u64 {
+        answer["status"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    fn body(answer: &Value) -> Value {
+        serde_json::from_str(answer["body"].as_str().expect("a body")).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    fn tool(name: &str, arguments: &Value) -> String {
+        rpc(1, "tools/call", json!({ "name": name, "arguments": arguments })).to_string()
+    }
+
+    #[test]
+    fn each_request_brings_its_caller_and_a_session_stays_whose_it_was() {
+        let workspace = Workspace::with_invoices(1);
+        let session = open(&workspace);
+        let ask = |who: Value, id: &str, body: &str| {
+            let named = [("mcp-session-id", id)];
+            done(&session, request(who, if id.is_empty() { &[] } else { &named }, body))
+        };
+        let read = tool("billing.inspect_invoice", &json!({ "invoice_id": "INV-1" }));
+        assert_eq!(status(&ask(Value::Null, "", &read)), 401);
+        let begun = ask(who("alice", "acme"), "", &hello("2025-11-25").to_string());
+        let headers = begun["headers"].as_array().expect("headers");
+        let id = headers.iter().find(|line| line[0] == "mcp-session-id").expect("a session")[1].as_str().unwrap();
+        let own = body(&ask(who("alice", "acme"), id, &read));
+        assert_eq!(own["result"]["structuredContent"]["data"]["id"], "INV-1", "{own}");
+        for other in [who("bob", "acme"), who("alice", "globex")] {
+            let answer = ask(other, id, &read);
+            assert_eq!(
+                (status(&answer), &body(&answer)["error"]["data"]["code"]),
+                (403, &json!("HTTP_SESSION_FOREIGN"))
+            );
+        }
+        assert_eq!(status(&ask(who("alice", "acme"), id, &read)), 200);
+        let elsewhere = body(&ask(who("alice", "globex"), "", &read));
+        assert!(elsewhere.to_string().contains("NOT_FOUND_IN_TENANT"), "{elsewhere}");
+        // Only where the mount says so does the application say who calls.
+        let mut unsaid = request(who("alice", "acme"), &[], &read);
+        unsaid["mount"] = json!({});
+        assert_eq!(refused(&session, unsaid), "HTTP_AUTH_TOKEN_MISSING");
+    }
+
+    #[test]
+    fn what_is_no_request_is_its_senders_mistake() {
+        let workspace = Workspace::with_invoices(1);
+        let session = open(&workspace);
+        let alice = || who("alice", "acme");
+        let list = rpc(1, "tools/list", json!({})).to_string();
+        let with = |name: &str, value: &str| request(alice(), &[(name, value)], &list);
+        let changed = |member: &str, value: Value| {
+            let mut request = request(alice(), &[], &list);
+            request[member] = value;
+            request
+        };
+        for (expected, request) in [
+            (200, with("x-name", "caf\u{e9}\u{ff}\t")),
+            (404, with("mcp-session-id", "\u{e9}")),
+            (400, with("x-name", "\u{20ac}")),
+            (400, with("x-name", "a\nb")),
+            (400, with("x name", "a")),
+            (400, with("mcp-protocol-version", "\u{e9}")),
+            (406, with("accept", "\u{e9}")),
+            (403, with("origin", "\u{e9}")),
+            (403, with("host", "\u{e9}")),
+            (413, with("content-length", "1048577")),
+            (400, changed("method", json!("PO ST"))),
+            (405, changed("method", json!("BREW"))),
+            (400, changed("target", json!("/mcp\u{0}"))),
+            (403, changed("target", json!("http://evil.example/mcp"))),
+            (404, changed("target", json!("*"))),
+            (400, changed("body", Value::Null)),
+            (400, changed("body", json!(""))),
+            (413, changed("body", json!(" ".repeat((1 << 20) + 1)))),
+        ] {
+            let answer = done(&session, request.clone());
+            assert_eq!(
+                status(&answer),
+                expected,
+                "{}: {answer}",
+                request.to_string().chars().take(300).collect::<String>()
+            );
+        }
+        let text = done(&session, changed("body", Value::Null));
+        assert_eq!(body(&text)["error"]["code"], -32700);
+    }
+
+    #[test]
+    fn numbers_are_what_was_written() {
+        let workspace = Workspace::with_invoices(1);
+        workspace.sql("UPDATE invoices SET balance_cents = 9007199254740993 WHERE id = 'INV-1'");
+        let contract = workspace.contract();
+        let bound =
+            contract.replace(r#""minimum": 1, "maximum": 10000"#, r#""minimum": 1, "maximum": 9007199254740992"#);
+        assert_ne!(bound, contract);
+        workspace.write_contract(&bound);
+        let session = open(&workspace);
+        let call = |body: &str| done(&session, request(who("alice", "acme"), &[], body));
+        let read = call(&tool("billing.inspect_invoice", &json!({ "invoice_id": "INV-1" })));
+        assert!(read["body"].as_str().unwrap().contains(r#""balance_cents":"9007199254740993""#), "{read}");
+        // Its neighbour is the same float, and allowed.
+        let credit = |cents: &str| {
+            let written = tool(
+                "billing.propose_account_credit",
+                &json!({ "invoice_id": "INV-1", "amount_cents": 0, "reason": "r" }),
+            );
+            call(&written.replace("\"amount_cents\":0", &format!("\"amount_cents\":{cents}")))["body"].to_string()
+        };
+        let above = "is above the maximum 9007199254740992";
+        assert!(credit("9007199254740993").contains(above));
+        assert!(!credit("9007199254740992").contains(above));
+    }
+
+    /// All requests of one mount count together, whoever brings them.
+    #[test]
+    fn a_mount_limits_all_its_calls() {
+        let workspace = Workspace::with_invoices(1);
+        let mut contract: Value = serde_json::from_str(&workspace.contract()).expect("JSON");
+        contract["signoff"]["mcp"] = json!({ "rate_limit": { "proposals_per_minute": 5, "reads_per_minute": 2 } });
+        workspace.write_contract(&contract.to_string());
+        let session = open(&workspace);
+        let read = tool("billing.inspect_invoice", &json!({ "invoice_id": "INV-1" }));
+        let limited =
+            |who: Value| done(&session, request(who, &[], &read))["body"].to_string().contains("RATE_LIMITED");
+        let alice = || who("alice", "acme");
+        assert_eq!([limited(alice()), limited(alice()), limited(alice())], [false, false, true]);
+        assert!(!limited(who("bob", "acme")), "each for themselves");
+    }
+}

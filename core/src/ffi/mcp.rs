@@ -61,7 +61,7 @@ pub struct McpRequest {
     pub method: String,
     /// Its path and query, as the door knows them.
     pub target: String,
-    /// Its headers, in order.
+    /// Its headers, in order; a letter of a value is a byte of it.
     pub headers: Vec<(String, String)>,
     /// Its body; null if it is not UTF-8.
     #[serde(default)]
@@ -77,12 +77,12 @@ const MOST_MOUNTS: usize = 64;
 impl Session {
     pub(super) async fn mcp(&self, request: McpRequest) -> Result<Value> {
         let front = self.front(&request.mount)?;
-        let built = built(request).ok_or_else(|| {
-            Error::new(Code::Usage)
-                .with("problem", "this is no HTTP request")
-                .with("hint", "give its method, its path with its query, and its headers")
-        })?;
-        let (parts, body) = front.handle(built).await.into_parts();
+        let answer = match built(request) {
+            Some(built) => front.handle(built).await,
+            // Servers let through what is no HTTP: that is its sender's mistake, and not the application's.
+            None => front.unreadable(),
+        };
+        let (parts, body) = answer.into_parts();
         let Ok(body) = body.collect().await;
         let body = String::from_utf8(body.to_bytes().into()).map_err(|_| Code::Internal)?;
         let headers: Vec<_> =
@@ -126,7 +126,7 @@ fn built(request: McpRequest) -> Option<HttpRequest<Full<Bytes>>> {
     *built.method_mut() = request.method.parse::<Method>().ok()?;
     *built.uri_mut() = request.target.parse::<Uri>().ok()?;
     for (name, value) in request.headers {
-        built.headers_mut().append(name.parse::<HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?);
+        built.headers_mut().append(name.parse::<HeaderName>().ok()?, HeaderValue::from_bytes(&latin1(&value)?).ok()?);
     }
     if let (true, Some(context)) = (request.mount.application_authenticates, request.context) {
         let Context { tenant, principal, mut roles } = context;
@@ -137,4 +137,9 @@ fn built(request: McpRequest) -> Option<HttpRequest<Full<Bytes>>> {
         built.extensions_mut().insert(Admitted::Claims(identity));
     }
     Some(built)
+}
+
+/// Servers show a header's bytes as so many letters; beyond ASCII they go on as they came.
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|letter| u8::try_from(letter).ok()).collect()
 }

@@ -69,6 +69,12 @@ pub(super) fn not_found() -> Answer {
     json(status, &value!({ "ok": false, "error": word(status) }))
 }
 
+#[cfg(feature = "ffi")]
+pub(super) fn bad_request() -> Answer {
+    let status = StatusCode::BAD_REQUEST;
+    json(status, &value!({ "ok": false, "error": word(status) }))
+}
+
 pub(super) fn not_allowed(allow: &'static str) -> Answer {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let mut answer = json(status, &value!({ "ok": false, "error": word(status) }));

@@ -191,6 +191,15 @@ impl<S: Behind> Front<S> {
         answer
     }
 
+    /// The answer to what is no request of HTTP.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn unreadable(&self) -> Answer {
+        let mut answer = answer::bad_request();
+        answer::guard(&mut answer);
+        self.inner.counts.answered(answer.status());
+        answer
+    }
+
     async fn route<B>(&self, request: Request<B>) -> Answer
     where
         B: Body + Send + 'static,

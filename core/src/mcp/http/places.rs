@@ -48,7 +48,8 @@ impl Places {
     pub(super) fn admit(&self, uri: &Uri, headers: &HeaderMap) -> std::result::Result<Option<HeaderValue>, Code> {
         let said = only(headers, HOST).map_err(|()| Code::HttpHostRefused)?;
         // HTTP/2 says it in the address; where both are said, both count.
-        let named = [said.and_then(|value| value.to_str().ok()), uri.authority().map(Authority::as_str)];
+        let said = said.map(HeaderValue::to_str).transpose().map_err(|_| Code::HttpHostRefused)?;
+        let named = [said, uri.authority().map(Authority::as_str)];
         if named.iter().all(Option::is_none) || !named.into_iter().flatten().all(|host| self.host(host)) {
             return Err(Code::HttpHostRefused);
         }
@@ -144,6 +145,10 @@ mod tests {
             assert_eq!(admit(&places, &[("host", host)]), Err(Code::HttpHostRefused), "{host}");
         }
         assert_eq!(admit(&places, &[]), Err(Code::HttpHostRefused));
+        let mut odd = HeaderMap::new();
+        odd.insert("host", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        let named = Uri::from_static("http://localhost/mcp");
+        assert_eq!(places.admit(&named, &odd), Err(Code::HttpHostRefused), "what is said twice counts twice");
         assert_eq!(admit(&places, &[("host", "localhost"), ("host", "evil.example")]), Err(Code::HttpHostRefused));
     }
 
