@@ -99,6 +99,11 @@ impl Served {
 
     /// Any command that says on standard error where it serves.
     pub fn of(command: &mut Command) -> Self {
+        Self::heard(command).0
+    }
+
+    /// The same, and what it says there from then on until it ends.
+    pub fn heard(command: &mut Command) -> (Self, std::thread::JoinHandle<String>) {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
         let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut said = String::new();
@@ -111,8 +116,12 @@ impl Served {
             }
         };
         // Whoever stops reading would stop the program that writes.
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Self { child, address }
+        let heard = std::thread::spawn(move || {
+            let mut said = String::new();
+            let _ = errors.read_to_string(&mut said);
+            said
+        });
+        (Self { child, address }, heard)
     }
 
     /// A connection.

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use signoff::Result;
 use signoff::catalogue::{ToolOptions, boundary, tools};
-use signoff::contract::{Contract, Mode};
+use signoff::contract::{Contract, KeySource, Kind, Mode};
 use signoff::onboarding::{Client, ClientOptions, client_snippet, serving_variables};
 use signoff::runtime::{Environment, check_handlers, load_contract};
 
@@ -75,7 +75,11 @@ pub async fn run(global: &Global, up: &Up, output: &mut Output) -> Result<u8> {
             Check::of("config", "warn", format!("{} is valid; {count} warnings in `config validate`", path.display()))
         }
     }];
-    checks.extend(variables(&contract, &environment));
+    let http = matches!(up.transport, Transport::StreamableHttp);
+    checks.extend(variables(&contract, &environment, http && contract.mcp_auth.is_some()));
+    if http && !up.listen.dev_no_auth {
+        checks.extend(who_may_call(&contract, &environment, up));
+    }
     for check in boundary(&contract, |name| environment.get(name)) {
         checks.push(Check::of("boundary", if check.ok { "pass" } else { "fail" }, check.name));
     }
@@ -126,14 +130,40 @@ pub async fn run(global: &Global, up: &Up, output: &mut Output) -> Result<u8> {
     Ok(u8::from(!ok))
 }
 
+/// What a server over HTTP needs to know its callers by.
+fn who_may_call(contract: &Contract, environment: &Environment, up: &Up) -> Option<Check> {
+    let name = match &contract.mcp_auth {
+        None => &up.listen.auth_token_env,
+        Some(auth) => match &auth.keys {
+            KeySource::UrlEnv(name) => name,
+            _ => return None,
+        },
+    };
+    let name_of_check = format!("variable:{name}");
+    Some(match environment.get(name) {
+        Some(_) => Check::of(name_of_check, "pass", "set"),
+        None => Check::of(name_of_check, if up.serve { "fail" } else { "warn" }, "not set"),
+    })
+}
+
 /// Which of the variables that the contract names are set; what they hold is not looked at.
-fn variables(contract: &Contract, environment: &Environment) -> Vec<Check> {
+/// Where tokens say who calls, the variables of a tenant and a principal are for others.
+fn variables(contract: &Contract, environment: &Environment, tokens: bool) -> Vec<Check> {
     let is_set = |name: &str| environment.get(name).is_some();
     let told = |name: &str, missing| match is_set(name) {
         true => Check::of(format!("variable:{name}"), "pass", "set"),
         false => Check::of(format!("variable:{name}"), missing, "not set"),
     };
-    let read = serving_variables(contract);
+    let mut read = serving_variables(contract);
+    if tokens {
+        let of_caller = |name: &str| {
+            let mut contexts = contract.trusted_context.iter().chain(contract.contexts.values());
+            contexts.any(|context| {
+                [&context.tenant_id_env, &context.principal_env].into_iter().any(|known| known.as_deref() == Some(name))
+            })
+        };
+        read.retain(|name| !of_caller(name));
+    }
     // A context for development says itself what a variable does not.
     let spare = |name: &str| {
         let mut contexts = contract.trusted_context.iter().chain(contract.contexts.values());
@@ -162,7 +192,9 @@ fn next(contract: &Contract, checks: &[Check], up: &Up) -> Vec<String> {
     if checks.iter().any(|check| check.name == "boundary" && check.level == "fail") {
         lines.push("signoff smoke boundary".to_owned());
     }
-    lines.push("signoff smoke call".to_owned());
+    if contract.capabilities.iter().any(|capability| capability.kind == Kind::Read) {
+        lines.push("signoff smoke call".to_owned());
+    }
     if contract.mode == Mode::Review {
         lines.push("signoff writeback migrate".to_owned());
         lines.push("signoff doctor --check-writeback".to_owned());

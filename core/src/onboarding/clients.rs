@@ -15,7 +15,7 @@ pub const SERVER_NAME: &str = "signoff";
 /// Where the server listens for Streamable HTTP, unless told otherwise.
 pub const PORT: u16 = 8766;
 /// The variable that holds the token of that server, unless told otherwise.
-pub const AUTH_TOKEN_ENV: &str = "SYNAPSOR_RUNNER_HTTP_TOKEN";
+pub const AUTH_TOKEN_ENV: &str = "SIGNOFF_RUNNER_HTTP_TOKEN";
 
 /// An agent's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

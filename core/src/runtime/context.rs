@@ -7,7 +7,8 @@ use super::Runtime;
 use crate::contract::{Capability, Provider, TrustedContext};
 use crate::error::{Code, Error, Result};
 
-/// Where environment variables come from; a test hands in its own. `SIGNOFF_X` beats `SYNAPSOR_X`.
+/// Where environment variables come from; a test hands in its own. `SIGNOFF_X` beats `SYNAPSOR_X`, by whichever name it is
+/// asked for.
 #[derive(Clone)]
 pub struct Environment(Arc<Lookup>);
 
@@ -28,10 +29,11 @@ impl Environment {
     /// The value of a variable; empty is unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
-        let ours = name.strip_prefix("SYNAPSOR_").map(|rest| format!("SIGNOFF_{rest}"));
-        ours.and_then(|ours| (self.0)(&ours))
-            .filter(|value| !value.is_empty())
-            .or_else(|| (self.0)(name).filter(|value| !value.is_empty()))
+        let set = |name: &str| (self.0)(name).filter(|value| !value.is_empty());
+        match name.strip_prefix("SYNAPSOR_").or_else(|| name.strip_prefix("SIGNOFF_")) {
+            Some(rest) => set(&format!("SIGNOFF_{rest}")).or_else(|| set(&format!("SYNAPSOR_{rest}"))),
+            None => set(name),
+        }
     }
 }
 

@@ -163,18 +163,23 @@ impl Runtime {
     /// Passes a result on; an error is recorded first. If the audit cannot be written, that is the error.
     pub(super) async fn audited<T>(&self, name: &str, caller: &Caller, result: Result<T>) -> Result<T> {
         let Err(error) = result else { return result };
-        let bound = self
-            .contract()
-            .and_then(|contract| contract.capability(name))
-            .and_then(|capability| self.bind(capability, caller).ok());
+        // Whoever is known is recorded, also with a name of no tool: that is how one looks for hidden ones.
+        let of_contract = || {
+            let capability = self.contract()?.capability(name)?;
+            self.bind(capability, caller).ok().map(|bound| (bound.tenant, bound.principal))
+        };
+        let bound = match caller {
+            Caller::Trusted { tenant, principal, .. } => Some((tenant.clone(), principal.clone())),
+            _ => of_contract(),
+        };
         // A name that is in no contract is the caller's text: recorded only if it cannot be a secret.
         let name = if looks_secret(name) { "[redacted]".to_owned() } else { crate::error::printable(name) };
         let mut audit = json!({ "capability": name, "outcome": error.code() });
         if let (Some(bound), Some(object)) = (&bound, audit.as_object_mut()) {
-            object.insert("tenant_id".to_owned(), Value::from(bound.tenant.as_str()));
-            object.insert("principal".to_owned(), Value::from(bound.principal.as_str()));
+            object.insert("tenant_id".to_owned(), Value::from(bound.0.as_str()));
+            object.insert("principal".to_owned(), Value::from(bound.1.as_str()));
         }
-        let actor = bound.map(|bound| bound.principal).unwrap_or_default();
+        let actor = bound.map(|(_, principal)| principal).unwrap_or_default();
         self.ledger.record_read(NewRead { at: self.clock.now(), actor, evidence: None, audit }).await?;
         Err(error)
     }

@@ -56,7 +56,7 @@ async fn a_token_is_needed_and_has_some_length() {
     let told = |variables: &[(&str, &str)], options: &GateOptions| gate(None, variables, options).unwrap_err();
     let missing = told(&[], &options);
     assert_eq!(missing.code(), Code::HttpAuthTokenMissing);
-    assert!(missing.message().contains("SYNAPSOR_RUNNER_HTTP_TOKEN"));
+    assert!(missing.message().contains("SIGNOFF_RUNNER_HTTP_TOKEN"));
     assert_eq!(told(&[("SYNAPSOR_RUNNER_HTTP_TOKEN", "")], &options).code(), Code::HttpAuthTokenMissing);
     for short in ["0123456789abcde", "0123456789abcde\n", "0123456789abcdé"] {
         let error = told(&[("SYNAPSOR_RUNNER_HTTP_TOKEN", short)], &options);

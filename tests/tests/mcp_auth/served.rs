@@ -143,6 +143,37 @@ fn a_tool_that_a_role_does_not_have_is_no_tool() {
     assert_eq!(refused.to_string(), unknown.to_string().replace("waivex", "waiver"));
 }
 
+/// Why a token was refused stands in the operator's log, once for many; whoever looks for hidden tools stands in the audit.
+#[test]
+fn the_operator_sees_who_was_turned_away_and_why() {
+    let door = Door::new();
+    let mut command = door.workspace.command();
+    command.args(["mcp", "serve-streamable-http", "--port", "0"]);
+    let (served, said) = Served::heard(&mut command);
+    let ask = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let call = json!({ "name": "billing.of_nobody", "arguments": {} });
+        served.ask("POST", "/mcp", &headers, rpc(1, "tools/call", call).to_string().as_bytes()).status
+    };
+    let old = door.token(json!({ "exp": 2_000 }));
+    for _ in 0..50 {
+        assert_eq!(ask(&old), 401);
+    }
+    assert_eq!(ask(&door.token(json!({ "aud": "https://other.example" }))), 401);
+    assert_eq!(ask(&door.token(json!({ "sub": "prober" }))), 200);
+    assert_eq!(served.stop(), Some(0));
+    let said = said.join().unwrap();
+    let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let reasons: Vec<&str> = lines.iter().map(|line| line["meta"]["reason"].as_str().unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(reasons[0] != reasons[1] && lines.iter().all(|line| line["message"] == "refused"), "{said}");
+    assert!(!said.contains(&old[..40]), "nothing of a token is written");
+    let audit = door.workspace.json(["query-audit", "list"]).expect(0).json();
+    let probed = audit["query_audit"].as_array().unwrap().iter().find(|row| row["capability"] == "billing.of_nobody");
+    assert_eq!(probed.unwrap_or_else(|| panic!("{audit}"))["principal"], "prober");
+}
+
 /// What is counted tells of tools that a caller is not offered, and of other tenants' calls.
 #[test]
 fn what_is_counted_is_not_for_callers() {

@@ -102,6 +102,9 @@ fn who_has_no_token_gets_nothing_and_no_server_starts_without_one() {
             "{host}"
         );
     }
+    assert_eq!(refused(&["--dev-no-auth", "--allowed-host", "*.example"]), (2, "HTTP_PLACE_INVALID".to_owned()));
+    let ran = workspace.json(["mcp", "serve", "--port", "0"]);
+    assert_eq!((ran.code, ran.error_code()), (2, "USAGE".to_owned()), "it would wait on standard input");
     assert_eq!(refused(&["--dev-no-auth", "--cors-origin", "nowhere"]), (2, "HTTP_PLACE_INVALID".to_owned()));
 }
 

@@ -1,19 +1,22 @@
 //! `mcp serve`: the door on standard input and output, or over HTTP.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use signoff::catalogue::AliasMode;
 use signoff::contract::{Contract, Mode};
 use signoff::mcp::auth::{Gate, GateOptions};
-use signoff::mcp::http::{Front, FrontOptions, Listener, ListenerOptions};
+use signoff::mcp::http::{Front, FrontOptions, Listener, ListenerOptions, TurnedAway, Watch};
 use signoff::mcp::{Door, DoorOptions, serve_stdio};
 use signoff::runtime::Caller;
 use signoff::{Code, Error, Result, Runtime};
 
 use crate::args::Global;
 use crate::output::Output;
-use crate::service::told_to_stop;
+use crate::service::{Level, Log, told_to_stop};
 use crate::setup::{Ledger, Need, runtime_of};
 
 #[derive(Debug, Args)]
@@ -64,7 +67,7 @@ pub struct Listen {
     #[arg(long, help_heading = "HTTP")]
     pub port: Option<u16>,
     /// The variable of the bearer token that every request has to bring
-    #[arg(long, value_name = "NAME", default_value = "SYNAPSOR_RUNNER_HTTP_TOKEN", help_heading = "HTTP")]
+    #[arg(long, value_name = "NAME", default_value = "SIGNOFF_RUNNER_HTTP_TOKEN", help_heading = "HTTP")]
     pub auth_token_env: String,
     /// The variable of a second token, valid beside the first while clients change over
     #[arg(long, value_name = "NAME", help_heading = "HTTP")]
@@ -113,6 +116,11 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
     let runtime = runtime_of(global, Need::Contract, Ledger::Create, output, |contract| listen.change(contract))?;
     let door = Door::new(runtime.clone(), listen.door())?;
     if transport == Transport::Stdio {
+        if let Some(option) = listen.of_http() {
+            return Err(Error::new(Code::Usage)
+                .with("problem", format!("--{option} is for HTTP"))
+                .with("hint", "add --transport streamable-http"));
+        }
         warn_unbound(&runtime, output);
         serve_stdio(door).await?;
         return Ok(0);
@@ -127,14 +135,19 @@ pub async fn run(global: &Global, transport: Transport, listen: &Listen, output:
     }
     let mut options = listen.front(bridge);
     options.metrics = listen.metrics_token_env.as_deref().map(|name| Gate::bearer(&runtime, name)).transpose()?;
+    options.watch = Some(refusals());
     let front = Front::new(door, gate, options)?;
     let mut options = ListenerOptions::default();
+    options.connections = connections(options.connections);
     options.tls = listen.tls_cert.clone().zip(listen.tls_key.clone());
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     let port = listen.port.unwrap_or(if bridge { 8765 } else { 8766 });
     let host = if listen.host.contains(':') { format!("[{}]", listen.host) } else { listen.host.clone() };
     let listener = Listener::bind(&format!("{host}:{port}"), options).await?;
     let stop = told_to_stop()?;
+    if !is_loopback(&listen.host) && scheme == "http" {
+        output.warn("tokens go over the network in the clear: give --tls-cert and --tls-key, or bind to 127.0.0.1 behind a proxy that has TLS");
+    }
     output.note(format!("serving {scheme}://{}/mcp", listener.address()?));
     if listen.dev_no_auth {
         output.warn("every program on this machine may call it: --dev-no-auth");
@@ -158,7 +171,23 @@ impl Listen {
         options
     }
 
-    fn gate(&self) -> GateOptions {
+    /// One of the flags that say nothing without HTTP, if it was given.
+    fn of_http(&self) -> Option<&'static str> {
+        let given = [
+            (self.port.is_some(), "port"),
+            (self.host != "127.0.0.1", "host"),
+            (self.dev_no_auth, "dev-no-auth"),
+            (!self.allowed_host.is_empty(), "allowed-host"),
+            (!self.cors_origin.is_empty(), "cors-origin"),
+            (self.tls_cert.is_some(), "tls-cert"),
+            (self.resource.is_some(), "resource"),
+            (self.metrics_token_env.is_some(), "metrics-token-env"),
+            (self.auth_next_token_env.is_some(), "auth-next-token-env"),
+        ];
+        given.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
+    pub fn gate(&self) -> GateOptions {
         let mut options = GateOptions::default();
         options.token_env.clone_from(&self.auth_token_env);
         options.next_token_env.clone_from(&self.auth_next_token_env);
@@ -179,6 +208,45 @@ impl Listen {
         options.origins.clone_from(&self.cors_origin);
         options
     }
+}
+
+/// Lines of JSON on standard error: the first refusal of a kind at once, and then how many there were in ten seconds.
+fn refusals() -> Watch {
+    const EVERY: Duration = Duration::from_secs(10);
+    let log = Log::new();
+    let seen: Mutex<BTreeMap<TurnedAway, (Instant, u64)>> = Mutex::default();
+    Watch::new(move |turned: TurnedAway| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, more) = seen.entry(turned).or_insert_with(|| (Instant::now() - EVERY, 0));
+        if told.elapsed() < EVERY {
+            *more += 1;
+            return;
+        }
+        let mut meta = serde_json::json!({ "code": turned.code, "count": std::mem::take(more) + 1 });
+        if let (Some(meta), false) = (meta.as_object_mut(), turned.reason.is_empty()) {
+            meta.insert("reason".to_owned(), turned.reason.into());
+        }
+        *told = Instant::now();
+        log.write(Level::Warn, "refused", meta);
+    })
+}
+
+/// As many connections as there can be files, but for those that the ledger and the sources need.
+fn connections(most: usize) -> usize {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        const SPARE: u64 = 128;
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // What is refused stays as it is.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let files = getrlimit(Resource::Nofile).current;
+        let room = files.map_or(u64::MAX, |files| files.saturating_sub(SPARE).max(files / 2));
+        most.min(usize::try_from(room).unwrap_or(most))
+    }
+    #[cfg(not(unix))]
+    most
 }
 
 fn result_format(text: &str) -> std::result::Result<u8, &'static str> {

@@ -76,9 +76,12 @@ pub(super) struct Bearer(Vec<[u8; 32]>);
 
 impl Bearer {
     pub(super) fn new(environment: &Environment, current: &str, next: Option<&str>) -> Result<Self> {
-        let missing = || Error::new(Code::HttpAuthTokenMissing).with("variable", current);
-        let current = environment.get(current).ok_or_else(missing)?;
-        let next = next.and_then(|variable| environment.get(variable));
+        let held = |variable: &str| {
+            environment.get(variable).ok_or_else(|| Error::new(Code::HttpAuthTokenMissing).with("variable", variable))
+        };
+        let current = held(current)?;
+        // A name that holds nothing is a slip, and shows when the first one is taken away.
+        let next = next.map(held).transpose()?;
         let mut digests = Vec::with_capacity(2);
         for (number, token) in std::iter::once(current).chain(next).map(Secret::new).enumerate() {
             let unusable = |reason: &str| {

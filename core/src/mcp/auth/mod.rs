@@ -88,7 +88,7 @@ pub struct GateOptions {
 
 impl Default for GateOptions {
     fn default() -> Self {
-        Self { token_env: "SYNAPSOR_RUNNER_HTTP_TOKEN".to_owned(), next_token_env: None, resource: None }
+        Self { token_env: "SIGNOFF_RUNNER_HTTP_TOKEN".to_owned(), next_token_env: None, resource: None }
     }
 }
 

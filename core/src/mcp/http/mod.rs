@@ -69,6 +69,8 @@ pub struct FrontOptions {
     /// Who may read `/metrics` where callers bring tokens of an issuer: they count everybody's calls. Without it nobody may
     /// there; where all callers share one token, that one is enough.
     pub metrics: Option<Gate>,
+    /// Who is told of requests that did not reach a tool.
+    pub watch: Option<Watch>,
     /// Let the handler send requests and notifications of its own, over event streams. The agent's door never does.
     pub streams: bool,
 }
@@ -84,8 +86,36 @@ impl Default for FrontOptions {
             sessions: SessionLimits::default(),
             bridge: false,
             metrics: None,
+            watch: None,
             streams: false,
         }
+    }
+}
+
+/// A request that did not reach a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct TurnedAway {
+    /// Why, as the client is told.
+    pub code: Code,
+    /// Which check failed, as nobody else is told; empty if the code says it. Nothing that was sent stands in it.
+    pub reason: &'static str,
+}
+
+/// Something of the operator's that is told.
+#[derive(Clone)]
+pub struct Watch(Arc<dyn Fn(TurnedAway) + Send + Sync>);
+
+impl Watch {
+    /// Calls this, which must not block.
+    pub fn new(told: impl Fn(TurnedAway) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Watch(…)")
     }
 }
 
@@ -175,7 +205,7 @@ impl<S: Behind> Front<S> {
         let inner = &self.inner;
         let mut answer = match inner.places.admit(request.uri(), request.headers()) {
             Err(code) => {
-                inner.counts.refused(code);
+                self.turned_away(code, "");
                 refused(StatusCode::FORBIDDEN, code)
             }
             Ok(None) => self.route(request).await,
@@ -260,8 +290,15 @@ impl<S: Behind> Front<S> {
         }
     }
 
+    fn turned_away(&self, code: Code, reason: &'static str) {
+        self.inner.counts.refused(code);
+        if let Some(Watch(told)) = &self.inner.options.watch {
+            told(TurnedAway { code, reason });
+        }
+    }
+
     fn unknown_caller(&self, refused: super::auth::Refused) -> Answer {
-        self.inner.counts.refused(refused.code);
+        self.turned_away(refused.code, refused.reason);
         answer::challenged(&refused)
     }
 
@@ -413,7 +450,7 @@ impl<S: Behind> Front<S> {
             Known::Foreign => (StatusCode::FORBIDDEN, Code::HttpSessionForeign),
             Known::No => (StatusCode::NOT_FOUND, Code::HttpSessionNotFound),
         };
-        self.inner.counts.refused(code);
+        self.turned_away(code, "");
         Err(Box::new(rpc_error(status, request, -32000, code)))
     }
 }

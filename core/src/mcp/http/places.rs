@@ -77,7 +77,10 @@ fn host_of(text: &str) -> Option<(String, Option<u16>)> {
     let authority: Authority = text.parse().ok()?;
     let port = authority.port_u16();
     // `user@host`, and a port that is none.
-    if text.contains('@') || authority.host().is_empty() || (port.is_none() && authority.as_str() != authority.host()) {
+    if text.contains(['@', '*'])
+        || authority.host().is_empty()
+        || (port.is_none() && authority.as_str() != authority.host())
+    {
         return None;
     }
     Some((authority.host().trim_end_matches('.').to_ascii_lowercase(), port))
@@ -114,6 +117,8 @@ mod tests {
 
     #[test]
     fn hosts() {
+        let any = FrontOptions { hosts: vec!["*.example".to_owned()], ..FrontOptions::default() };
+        assert_eq!(Places::new(&any).unwrap_err().code(), Code::HttpPlaceInvalid, "it would match nothing");
         let places = places(&["mcp.example", "other.example:8443"], &[]);
         for host in [
             "localhost",
