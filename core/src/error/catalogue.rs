@@ -152,6 +152,8 @@ catalogue! {
     HttpOriginRefused = "HTTP_ORIGIN_REFUSED", Model, 403, Refused, once, "pages of that origin may not call this server", "the operator allows one: `--cors-origin`";
     HttpBodyTooLarge = "HTTP_BODY_TOO_LARGE", Model, 413, Failed, once, "the body is longer than a message may be";
     HttpBodyIncomplete = "HTTP_BODY_INCOMPLETE", Model, 400, Failed, again, "the body did not arrive as a whole";
+    HttpBodyEncoded = "HTTP_BODY_ENCODED", Model, 415, Failed, once, "a body comes as it is, neither packed nor in another encoding";
+    HttpBusy = "HTTP_BUSY", Model, 503, Failed, again, "as many long messages are being read as there may be";
     HttpSessionMissing = "HTTP_SESSION_MISSING", Model, 400, Failed, once, "the request names no session";
     HttpSessionNotFound = "HTTP_SESSION_NOT_FOUND", Model, 404, Failed, once, "there is no such session; begin a new one";
     HttpSessionForeign = "HTTP_SESSION_FOREIGN", Model, 403, Refused, once, "that session is not yours, or no longer who you were";

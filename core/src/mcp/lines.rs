@@ -11,7 +11,7 @@ use rmcp::transport::Transport;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::primitives::json;
 
@@ -35,12 +35,15 @@ pub struct Lines<R, W> {
     /// A request chose the era of the session.
     begun: bool,
     write: Arc<Mutex<Option<W>>>,
+    /// Refusals that wait to be written: who does not read them is not read on.
+    refusals: Arc<Semaphore>,
 }
 
 impl<R: AsyncRead, W> Lines<R, W> {
     /// Over these streams.
     pub fn new(read: R, write: W) -> Self {
         Self {
+            refusals: Arc::new(Semaphore::new(64)),
             read: BufReader::new(read),
             line: Vec::new(),
             skipping: false,
@@ -102,11 +105,15 @@ where
 
     /// In a task of its own: a session drops `receive` when something else is to be done, and an answer must not be dropped
     /// with it.
-    fn refuse(&self, id: Option<RequestId>, error: ErrorData) {
+    fn refuse(&self, place: Option<OwnedSemaphorePermit>, id: Option<RequestId>, error: ErrorData) {
         // With an id in any case: a client that gets none waits for ever.
         let message = serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error });
         // A client that hung up is noticed by the next read.
-        tokio::spawn(Self::put(Arc::clone(&self.write), message));
+        let written = Self::put(Arc::clone(&self.write), message);
+        tokio::spawn(async move {
+            let _ = written.await;
+            drop(place);
+        });
     }
 }
 
@@ -126,12 +133,13 @@ where
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
+            let place = Arc::clone(&self.refusals).acquire_owned().await.ok();
             match self.next().await {
                 Read::End => return None,
                 Read::TooLong(line) => {
                     let error =
                         ErrorData::invalid_request(format!("a message is longer than {MAX_MESSAGE} bytes"), None);
-                    self.refuse(id_of(&line), error);
+                    self.refuse(place, id_of(&line), error);
                 }
                 Read::Line(line) => {
                     if line.iter().all(u8::is_ascii_whitespace) {
@@ -145,7 +153,7 @@ where
                                 return Some(message);
                             }
                         }
-                        Err((id, error)) => self.refuse(id, error),
+                        Err((id, error)) => self.refuse(place, id, error),
                     }
                 }
             }

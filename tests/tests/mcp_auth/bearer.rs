@@ -74,7 +74,7 @@ async fn a_token_is_needed_and_has_some_length() {
     named.token_env = "MY_TOKEN".to_owned();
     named.next_token_env = Some("MY_NEXT".to_owned());
     assert_eq!(told(&both, &named).field("variable"), Some("MY_TOKEN"));
-    assert!(gate(None, &[("MY_TOKEN", CURRENT)], &named).is_ok());
+    assert_eq!(told(&[("MY_TOKEN", CURRENT)], &named).field("variable"), Some("MY_NEXT"), "a slip in its name");
     let short = told(&[("MY_TOKEN", CURRENT), ("MY_NEXT", "short")], &named);
     assert_eq!((short.code(), short.field("number")), (Code::SecretUnusable, Some("2")));
 }

@@ -170,8 +170,12 @@ fn the_operator_sees_who_was_turned_away_and_why() {
     assert!(reasons[0] != reasons[1] && lines.iter().all(|line| line["message"] == "refused"), "{said}");
     assert!(!said.contains(&old[..40]), "nothing of a token is written");
     let audit = door.workspace.json(["query-audit", "list"]).expect(0).json();
-    let probed = audit["query_audit"].as_array().unwrap().iter().find(|row| row["capability"] == "billing.of_nobody");
-    assert_eq!(probed.unwrap_or_else(|| panic!("{audit}"))["principal"], "prober");
+    let probed = audit["query_audit"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["document"]["capability"] == "billing.of_nobody");
+    assert_eq!(probed.unwrap_or_else(|| panic!("{audit}"))["document"]["principal"], "prober");
 }
 
 /// What is counted tells of tools that a caller is not offered, and of other tenants' calls.

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Write as _};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use signoff::mcp::auth::Gate;
 use signoff::mcp::http::{Behind, Front, FrontOptions, Listener, ListenerOptions};
 use signoff_tests::wire::{self, Served, TOKEN, rpc};
@@ -37,6 +37,29 @@ fn idle_and_slow_clients_do_not_stop_service() {
         assert_eq!(answer["isError"], false, "{answer}");
     }
     drop((idle, half_a_head, half_a_body));
+    served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
+}
+
+/// Many long messages at once are turned away, and not held until there is no memory left; the short ones of others go on.
+#[test]
+fn long_messages_have_so_much_room() {
+    let workspace = Workspace::with_invoices(1);
+    let served = Served::start(&workspace, &[]);
+    let (tell, told) = std::sync::mpsc::channel();
+    for _ in 0..40 {
+        let (tell, mut socket) = (tell.clone(), served.connect());
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        std::thread::spawn(move || drop(wire::read(&mut BufReader::new(socket)).map(|reply| tell.send(reply))));
+    }
+    // There is room for fifteen, of which nothing is heard; the others are told at once.
+    for _ in 0..25 {
+        let reply = told.recv().unwrap();
+        assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "{reply:?}");
+        assert_eq!(reply.json()["code"], "HTTP_BUSY");
+    }
     served.call(&[], "billing.inspect_invoice", json!({ "invoice_id": "INV-1" }));
 }
 
@@ -107,6 +130,9 @@ fn answers_belong_to_their_requests() {
 #[test]
 fn clients_that_hang_up_and_an_orderly_end() {
     let workspace = Workspace::with_invoices(200);
+    let mut contract: Value = serde_json::from_str(&workspace.contract()).unwrap();
+    contract["signoff"] = json!({ "mcp": { "rate_limit": { "proposals_per_minute": null } } });
+    workspace.write_contract(&contract.to_string());
     let served = Served::start(&workspace, &[]);
     for at in 1..=rounds(100, 200) {
         let call = json!({ "name": "billing.propose_late_fee_waiver", "arguments": { "invoice_id": format!("INV-{at}"), "reason": "goodwill" } });

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -50,6 +50,13 @@ fn word(status: StatusCode) -> &'static str {
 pub(super) fn refused(status: StatusCode, code: Code) -> Answer {
     let message = Error::new(code).message();
     json(status, &value!({ "ok": false, "error": word(status), "code": code, "message": message }))
+}
+
+/// 503, and when to come back, in seconds.
+pub(super) fn later(code: Code, seconds: &'static str) -> Answer {
+    let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, code);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    answer
 }
 
 /// 401 or 403, with what a client needs to get a token that will do.

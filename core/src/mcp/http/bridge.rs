@@ -37,8 +37,12 @@ struct Params<'a> {
 pub(super) fn said_again(bytes: &[u8]) -> Result<Bytes, Unread> {
     let not_json = || Unread::new(None, -32700, "a request is strict JSON");
     let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
-    strict::parse(text).map_err(|_| not_json())?;
+    let root = strict::parse(text).map_err(|_| not_json())?;
     let invalid = |id, message| Unread::new(id, -32600, message);
+    // A list would do for a struct, by position.
+    if root.as_object().is_none() {
+        return Err(invalid(None, "a request is a JSON object"));
+    }
     let call: Call<'_> = serde_json::from_str(text).map_err(|_| invalid(None, "a request is a JSON object"))?;
     let id = match call.id {
         None => return Err(invalid(None, "a request has an id")),
@@ -52,7 +56,10 @@ pub(super) fn said_again(bytes: &[u8]) -> Result<Bytes, Unread> {
     let Some(method) = call.method.as_ref().and_then(Value::as_str) else {
         return Err(invalid(Some(id), "a request has a method"));
     };
-    let given = call.params.map(|params| serde_json::from_str::<Params<'_>>(params.get()));
+    let given = call.params.map(|params| match params.get().starts_with('{') {
+        true => serde_json::from_str::<Params<'_>>(params.get()).map_err(drop),
+        false => Err(()),
+    });
     let given = given.transpose().map_err(|_| Unread::new(Some(id.clone()), -32602, "the parameters do not fit"))?;
     let given = given.unwrap_or_default();
     let mut params: Map<String, Value> = Map::new();

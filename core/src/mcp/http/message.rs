@@ -1,13 +1,13 @@
 //! One message in the body of a request, looked at before the protocol's library sees it.
 
-use http::header::{ACCEPT, HeaderName};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, GetExtensions as _, GetMeta as _, ProtocolVersion};
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::answer::rpc;
-use crate::error::{Error, printable};
+use super::answer::{refused, rpc};
+use crate::error::{Code, Error, printable};
 use crate::mcp::lines::{Arguments, parse};
 
 /// The first revision without sessions.
@@ -70,6 +70,18 @@ impl Unread {
 /// What the header says the protocol's revision is.
 pub(super) fn version(headers: &HeaderMap) -> Option<&str> {
     headers.get(&VERSION).map(|value| value.to_str().unwrap_or("?"))
+}
+
+/// How long the body is, if its sender says so.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A body that is packed is another body to whoever unpacks it on the way.
+pub(super) fn encoded(headers: &HeaderMap) -> Option<Answer> {
+    let chunked = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("chunked"));
+    let plain = !headers.contains_key(CONTENT_ENCODING) && headers.get_all(TRANSFER_ENCODING).iter().all(chunked);
+    (!plain).then(|| refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::HttpBodyEncoded))
 }
 
 /// Without an `Accept` anything may come.

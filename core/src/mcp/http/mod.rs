@@ -31,6 +31,7 @@ use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use self::answer::{json, refused, rpc_error};
 use self::counts::Counts;
@@ -44,6 +45,10 @@ use crate::primitives::{IdSource as _, SystemIds};
 
 /// What a front answers with.
 pub type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+/// So many kibibytes of messages may be on their way at a time: each is held several times over until it is answered, and
+/// anybody with a token may send them.
+const AT_A_TIME: usize = 16 << 10;
 
 /// The header that names a session of the revisions before 2026-07-28.
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -134,6 +139,8 @@ struct Inner<S> {
     managed: Arc<LocalSessionManager>,
     service: StreamableHttpService<S, LocalSessionManager>,
     counts: Counts,
+    /// Room for messages, in kibibytes.
+    room: Arc<Semaphore>,
 }
 
 impl<S> Clone for Front<S> {
@@ -179,9 +186,21 @@ impl<S: Behind> Front<S> {
         let managed = Arc::new(LocalSessionManager::default());
         let served = handler.clone();
         let service = StreamableHttpService::new(move || Ok(served.clone()), Arc::clone(&managed), config);
-        let sessions = Sessions::new(options.sessions);
+        let sessions = Sessions::new(options.sessions, Who::key(&Admitted::Contract));
         let counts = Counts::default();
-        Ok(Self { inner: Arc::new(Inner { handler, gate, options, places, sessions, managed, service, counts }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                handler,
+                gate,
+                options,
+                places,
+                sessions,
+                managed,
+                service,
+                counts,
+                room: Arc::new(Semaphore::new(AT_A_TIME)),
+            }),
+        })
     }
 
     /// In an application's own router: merge it, or nest it, in which case the metadata of
@@ -323,6 +342,17 @@ impl<S: Behind> Front<S> {
         if parts.method != Method::POST {
             return self.without_message(parts, &admitted).await;
         }
+        if let Some(answer) = message::encoded(&parts.headers) {
+            return answer;
+        }
+        let most = inner.options.max_body as u64;
+        let kibibytes = message::length(&parts.headers).unwrap_or(most).min(most) / 1024 + 1;
+        let room = Arc::clone(&inner.room).try_acquire_many_owned(u32::try_from(kibibytes).unwrap_or(u32::MAX));
+        match room {
+            // With the request, which lives on where its sender has hung up.
+            Ok(room) => drop(parts.extensions.insert(Arc::new(room))),
+            Err(_) => return answer::later(Code::HttpBusy, "1"),
+        }
         let mut bytes = match self.read(&parts, body).await {
             Ok(bytes) => bytes,
             Err(answer) => return *answer,
@@ -372,7 +402,7 @@ impl<S: Behind> Front<S> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let most = self.inner.options.max_body;
-        let said = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let said = message::length(&parts.headers);
         let too_long = || Box::new(refused(StatusCode::PAYLOAD_TOO_LARGE, Code::HttpBodyTooLarge));
         if said.is_some_and(|said: u64| said > most as u64) {
             return Err(too_long());
@@ -407,9 +437,7 @@ impl<S: Behind> Front<S> {
             }
         }
         if begins && !inner.sessions.has_room(&Who::key(&admitted)) {
-            let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, Code::HttpSessionsExhausted);
-            answer.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("30"));
-            return answer;
+            return answer::later(Code::HttpSessionsExhausted, "30");
         }
         parts.extensions.insert(Who::of(&admitted));
         if let Some(arguments) = message.arguments {

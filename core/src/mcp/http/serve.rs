@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::{Behind, Front};
 use crate::error::{Code, Error, Result};
@@ -86,6 +87,7 @@ impl Listener {
     pub async fn serve<S: Behind>(self, front: Front<S>, stop: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(self.options.connections.max(1)));
         let shutdown = GracefulShutdown::new();
+        let handshakes = CancellationToken::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             let next = async {
@@ -103,19 +105,30 @@ impl Listener {
             };
             // An answer is small, and somebody waits for it.
             let _ = socket.set_nodelay(true);
-            let (front, tls, idle, watch) = (front.clone(), self.tls.clone(), self.options.idle, shutdown.watcher());
+            let (front, tls, idle) = (front.clone(), self.tls.clone(), self.options.idle);
+            let Some(tls) = tls else {
+                let watch = shutdown.watcher();
+                tokio::spawn(async move {
+                    connection(socket, &front, idle, watch).await;
+                    drop(place);
+                });
+                continue;
+            };
+            // A handshake is nothing that was begun: told to stop, nobody waits for one.
+            let (told, watch) = (handshakes.clone(), shutdown.watcher());
             tokio::spawn(async move {
-                let _place = place;
-                match tls {
-                    None => connection(socket, &front, idle, watch).await,
-                    Some(Acceptor(tls)) => {
-                        if let Ok(Ok(socket)) = tokio::time::timeout(idle, tls.accept(socket)).await {
-                            connection(socket, &front, idle, watch).await;
-                        }
-                    }
+                let Acceptor(tls) = tls;
+                let accepted = tokio::select! {
+                    accepted = tokio::time::timeout(idle, tls.accept(socket)) => accepted,
+                    () = told.cancelled() => return,
+                };
+                if let Ok(Ok(socket)) = accepted {
+                    connection(socket, &front, idle, watch).await;
                 }
+                drop(place);
             });
         }
+        handshakes.cancel();
         drop(self.socket);
         let _ = tokio::time::timeout(self.options.grace, shutdown.shutdown()).await;
     }
@@ -137,6 +150,8 @@ async fn connection<S: Behind>(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
+        // Who has said everything still waits for the answer.
+        .half_close(true)
         .max_buf_size(64 << 10)
         .serve_connection(TokioIo::new(Box::pin(socket)), service);
     // A client that broke off is its own affair.

@@ -17,7 +17,8 @@ pub struct SessionLimits {
     pub idle: Duration,
     /// At most, of everybody.
     pub at_most: usize,
-    /// At most, of one identity; its oldest gives way to a new one.
+    /// At most, of one identity that a token names; its oldest gives way to a new one. Where all callers share one token,
+    /// nobody is to end another's.
     pub per_identity: usize,
 }
 
@@ -55,12 +56,14 @@ struct Session {
 #[derive(Debug)]
 pub(super) struct Sessions {
     limits: SessionLimits,
+    /// The key of whoever shows the one token of all.
+    shared: Key,
     open: Mutex<HashMap<String, Session>>,
 }
 
 impl Sessions {
-    pub(super) fn new(limits: SessionLimits) -> Self {
-        Self { limits, open: Mutex::default() }
+    pub(super) fn new(limits: SessionLimits, shared: Key) -> Self {
+        Self { limits, shared, open: Mutex::default() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Session>> {
@@ -89,6 +92,10 @@ impl Sessions {
         }
     }
 
+    fn most_of(&self, key: &Key) -> usize {
+        if *key == self.shared { self.limits.at_most } else { self.limits.per_identity }
+    }
+
     /// May this identity begin one more? What is over gives way, and its own oldest.
     pub(super) fn has_room(&self, key: &Key) -> bool {
         let open = self.lock();
@@ -98,13 +105,13 @@ impl Sessions {
         let own = open.values().filter(|session| session.key == *key).count();
         drop(open);
         self.sweep();
-        own >= self.limits.per_identity || self.open() < self.limits.at_most
+        own >= self.most_of(key) || self.open() < self.limits.at_most
     }
 
     pub(super) fn bind(&self, id: String, key: Key) {
         let mut open = self.lock();
         let own = || open.iter().filter(|(_, session)| session.key == key);
-        if own().count() >= self.limits.per_identity {
+        if own().count() >= self.most_of(&key) {
             let oldest = own().min_by_key(|(_, session)| session.used).map(|(id, _)| id.clone());
             oldest.and_then(|oldest| open.remove(&oldest));
         }
@@ -136,7 +143,7 @@ mod tests {
     const BOB: Key = [2; 32];
 
     fn sessions() -> Sessions {
-        Sessions::new(SessionLimits::new(Duration::from_secs(60), 4, 2))
+        Sessions::new(SessionLimits::new(Duration::from_secs(60), 4, 2), [0; 32])
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,6 +160,15 @@ mod tests {
         // Bob's attempt did not keep it alive.
         assert_eq!(sessions.check("a", &ALICE), Known::No);
         assert_eq!(sessions.check("a", &BOB), Known::No);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_share_a_token_do_not_end_each_others() {
+        let sessions = sessions();
+        for id in ["1", "2", "3"] {
+            sessions.bind(id.to_owned(), [0; 32]);
+        }
+        assert_eq!(sessions.check("1", &[0; 32]), Known::Own);
     }
 
     #[tokio::test(start_paused = true)]
