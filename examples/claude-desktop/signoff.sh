@@ -4,4 +4,6 @@
 folder=$(dirname "$0")
 export SUPPORT_APP_READ_URL="$folder/support.db" BILLING_APP_READ_URL="$folder/billing.db"
 export SYNAPSOR_TENANT_ID=acme SYNAPSOR_PRINCIPAL=support_agent
+# A desktop program has a short PATH: say where signoff is.
+export PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.cargo/bin"
 exec signoff "$@"
