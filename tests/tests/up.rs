@@ -30,7 +30,9 @@ fn what_is_there_and_what_comes_next() {
     }
 
     // Each line of `--print-next` is a command, and nothing else is printed.
-    let next = workspace.run(["up", "--print-next"]).expect(0).out;
+    let mut command = workspace.command();
+    command.env("SIGNOFF_RUNNER_HTTP_TOKEN", TOKEN).args(["up", "--print-next"]);
+    let next = Ran::from(command.output().unwrap()).expect(0).out;
     assert!(next.lines().all(|line| line.starts_with("signoff ")), "{next}");
     for line in next.lines().filter(|line| !line.contains("--serve")) {
         let words: Vec<&str> = line.split(' ').skip(1).collect();
@@ -58,7 +60,11 @@ fn what_is_there_and_what_comes_next() {
 #[test]
 fn it_serves_what_is_whole_and_nothing_else() {
     let workspace = Workspace::new();
-    let rehearsed = workspace.run(["up", "--serve", "--dry-run"]).expect(0);
+    let nobody = workspace.run(["up", "--serve", "--dry-run"]).expect(1);
+    assert!(nobody.err.contains("FAIL variable:SIGNOFF_RUNNER_HTTP_TOKEN: not set"), "{}", nobody.err);
+    let mut command = workspace.command();
+    command.env("SIGNOFF_RUNNER_HTTP_TOKEN", TOKEN).args(["up", "--serve", "--dry-run"]);
+    let rehearsed = Ran::from(command.output().unwrap()).expect(0);
     assert!(rehearsed.out.is_empty() && rehearsed.err.contains("not served: --dry-run"), "{}", rehearsed.err);
     let mut command = workspace.command();
     command.env_remove("BILLING_APP_READ_URL").env("SYNAPSOR_RUNNER_HTTP_TOKEN", TOKEN);

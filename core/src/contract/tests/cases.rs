@@ -21,7 +21,7 @@ pub(super) fn single_edits() -> Vec<(&'static str, Value, &'static str, &'static
         ("/capabilites", json!([]), "UNKNOWN_FIELD", "="),
         ("/signoff", json!(true), "SIGNOFF_NOT_OBJECT", "="),
         ("/signoff/proposal_ttl", json!("soon"), "INVALID_LIFETIME", "="),
-        ("/signoff/mcp", json!([]), "INVALID_RATE_LIMIT", "="),
+        ("/signoff/mcp", json!([]), "MCP_SETTING_NOT_OBJECT", "="),
         ("/signoff/mcp", json!({"rate_limits": {}}), "UNKNOWN_FIELD", "/signoff/mcp/rate_limits"),
         ("/signoff/mcp", json!({"rate_limit": null}), "INVALID_RATE_LIMIT", "/signoff/mcp/rate_limit"),
         (
