@@ -1,6 +1,7 @@
 //! How calls ended, for who watches the door: by tool and by code, in the text format that Prometheus reads.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "mcp-http")]
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use signoff::catalogue::AliasMode;
@@ -13,6 +13,7 @@ use signoff::mcp::http::{Front, FrontOptions, Listener, ListenerOptions, TurnedA
 use signoff::mcp::{Door, DoorOptions, serve_stdio};
 use signoff::runtime::Caller;
 use signoff::{Code, Error, Result, Runtime};
+use tokio::time::Instant;
 
 use crate::args::Global;
 use crate::output::Output;
@@ -210,15 +211,16 @@ impl Listen {
     }
 }
 
-/// Lines of JSON on standard error: the first refusal of a kind at once, and then how many there were in ten seconds.
+/// Lines of JSON on standard error: the first refusal of a kind at once; then one in ten seconds, with how many there were since
+/// the last.
 fn refusals() -> Watch {
     const EVERY: Duration = Duration::from_secs(10);
     let log = Log::new();
-    let seen: Mutex<BTreeMap<TurnedAway, (Instant, u64)>> = Mutex::default();
+    let seen: Mutex<BTreeMap<TurnedAway, (Option<Instant>, u64)>> = Mutex::default();
     Watch::new(move |turned: TurnedAway| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, more) = seen.entry(turned).or_insert_with(|| (Instant::now() - EVERY, 0));
-        if told.elapsed() < EVERY {
+        let (told, more) = seen.entry(turned).or_default();
+        if told.is_some_and(|told| told.elapsed() < EVERY) {
             *more += 1;
             return;
         }
@@ -226,7 +228,7 @@ fn refusals() -> Watch {
         if let (Some(meta), false) = (meta.as_object_mut(), turned.reason.is_empty()) {
             meta.insert("reason".to_owned(), turned.reason.into());
         }
-        *told = Instant::now();
+        *told = Some(Instant::now());
         log.write(Level::Warn, "refused", meta);
     })
 }
