@@ -499,7 +499,8 @@ export class Signoff implements AsyncDisposable {
   }
 
   /**
-   * Serves the contract's tools to MCP clients, inside your own server: `/mcp`, and beside it `/healthz`, `/readyz`, `/metrics`.
+   * Serves the contract's tools to MCP clients, inside your own server: `/mcp`, and beside it `/healthz`, `/readyz` and, for
+   * the contract's bearer token alone, `/metrics`.
    * Nothing that decides or applies is behind it, and tools of {@link Signoff.registerTool} are not served: their functions run where
    * {@link Signoff.call} is called. A message is at most 1 MiB long, and every answer is JSON. Calls are limited over all
    * requests of handlers with the same options, in each process.

@@ -34,8 +34,9 @@ def asgi(
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """An ASGI app that serves the contract's tools to MCP clients, at `path` below wherever it is mounted.
 
-    Beside `path` it answers `/healthz`, `/readyz` and `/metrics`. Nothing that decides or applies is behind it, and tools
-    that were registered with `so.register_tool` are not served: their functions run where `so.call` is called.
+    Beside `path` it answers `/healthz`, `/readyz` and, for the contract's bearer token alone, `/metrics`. Nothing that
+    decides or applies is behind it, and tools that were registered with `so.register_tool` are not served: their
+    functions run where `so.call` is called.
 
     Args:
         so: what answers. It has to be open for as long as the app serves.
